@@ -1,0 +1,1 @@
+"""nomadflows: integration flows on HashiCorp Nomad."""

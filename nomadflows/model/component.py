@@ -1,0 +1,54 @@
+"""A component version: what its descriptor promises and where nodes find its code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentVersion:
+    """Stored under `components/<name>/versions/<version>`; never changes once written."""
+
+    name: str
+    version: str  # semver without v
+    language: str  # python | node | image
+    descriptor: Json = field(default_factory=dict)  # component.json as deployed
+    location: Json = field(default_factory=dict)  # {"path": …} | {"builtin": name} | {"artifact": url, …} | {"image": ref}
+    digest: str = ""
+    at: str = ""
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    def functions(self) -> dict[str, str]:
+        """function → "trigger" or "action"."""
+        return {
+            **dict.fromkeys(self.descriptor.get("actions", {}), "action"),
+            **dict.fromkeys(self.descriptor.get("triggers", {}), "trigger"),
+        }
+
+    def entry(self, function: str) -> Json:
+        """The descriptor's object of one trigger or action; KeyError if there is none."""
+        for group in ("triggers", "actions"):
+            if function in self.descriptor.get(group, {}):
+                return dict(self.descriptor[group][function])
+        raise KeyError(function)
+
+    def is_polling(self, function: str) -> bool:
+        """Whether the function is a trigger that wants ticks."""
+        trigger = self.descriptor.get("triggers", {}).get(function)
+        return trigger is not None and trigger.get("type", "webhook") == "polling"
+
+    def to_json(self) -> Json:
+        return {
+            "name": self.name, "version": self.version, "language": self.language, "digest": self.digest,
+            "at": self.at, "location": self.location, "descriptor": self.descriptor,
+        }
+
+    @classmethod
+    def from_json(cls, data: Json) -> ComponentVersion:
+        return cls(**{key: data[key] for key in ("name", "version", "language", "descriptor", "location", "digest", "at") if key in data})

@@ -1,0 +1,139 @@
+"""Where the servers are and how to speak to them.
+
+Looked up, first hit wins: flags, `NOMADFLOWS_*`, a TOML file, the servers' own variables (`NOMAD_ADDR`,
+`CONSUL_HTTP_ADDR`, `VAULT_ADDR`, their tokens), the defaults. The file is `NOMADFLOWS_CONFIG`, else
+`~/.config/nomadflows/config.toml`, else the one that a running local stack wrote for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from nomadflows.model.errors import InputError
+
+_NATIVE: Final = {
+    "consul_addr": "CONSUL_HTTP_ADDR",
+    "consul_token": "CONSUL_HTTP_TOKEN",
+    "consul_cacert": "CONSUL_CACERT",
+    "nomad_addr": "NOMAD_ADDR",
+    "nomad_token": "NOMAD_TOKEN",
+    "nomad_cacert": "NOMAD_CACERT",
+    "vault_addr": "VAULT_ADDR",
+    "vault_token": "VAULT_TOKEN",
+    "vault_cacert": "VAULT_CACERT",
+}
+
+
+def home() -> Path:
+    """Where the local stack keeps its data: `NOMADFLOWS_HOME`, else the user's data folder."""
+    if given := os.environ.get("NOMADFLOWS_HOME"):
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "nomadflows"
+
+
+def cache() -> Path:
+    """Where server binaries are kept: `NOMADFLOWS_CACHE`, else the user's cache folder."""
+    if given := os.environ.get("NOMADFLOWS_CACHE"):
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "nomadflows"
+
+
+def stack_file() -> Path:
+    """The settings file a running local stack writes, mode 0600."""
+    return home() / "stack.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Addresses are URLs; time-outs are seconds. Secrets never show in `repr`."""
+
+    workspace: str = "default"
+    consul_addr: str = "http://127.0.0.1:8500"
+    consul_token: str = field(default="", repr=False)
+    consul_cacert: str = ""
+    nomad_addr: str = "http://127.0.0.1:4646"
+    nomad_token: str = field(default="", repr=False)
+    nomad_cacert: str = ""
+    vault_addr: str = "http://127.0.0.1:8200"
+    vault_token: str = field(default="", repr=False)
+    vault_cacert: str = ""
+    amqp_uri: str = field(default="amqp://guest:guest@127.0.0.1:5672", repr=False)  # an administrator; no vhost
+    rabbitmq_api: str = "http://127.0.0.1:15672"
+    steps_amqp_addr: str = ""  # host:port as the nodes see the broker; "": the one of amqp_uri
+    component_api: str = "http://127.0.0.1:8646"  # as the nodes see it; the controller binds its port
+    component_api_bind: str = "127.0.0.1:8646"
+    kv_prefix: str = "nomadflows"  # in Consul
+    kv_mount: str = "nomadflows"  # in Vault
+    vault_auth_mount: str = "jwt-nomad"
+    vault_auth_role: str = ""  # reserved for controllers that log in by workload identity
+    step_driver: str = "raw_exec"
+    step_python: str = sys.executable
+    datacenters: str = "*"
+    timeout: float = 5.0
+
+
+def load_settings(
+    flags: Mapping[str, object | None] | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Put the sources together. InputError names the source of a value that does not fit."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for name, variable in _NATIVE.items():
+        if environ.get(variable):
+            values[name] = environ[variable]
+    values.update(_from_file(environ))
+    for item in fields(Settings):
+        if given := environ.get(f"NOMADFLOWS_{item.name.upper()}"):
+            values[item.name] = given
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    if "timeout" in values:
+        try:
+            values["timeout"] = float(values["timeout"])
+        except ValueError:
+            raise InputError(f"timeout: not a number of seconds: {values['timeout']!r}") from None
+    for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api"):
+        if name in values:
+            values[name] = _as_url(str(values[name]))
+    return Settings(**values)
+
+
+def _as_url(address: str) -> str:
+    """`CONSUL_HTTP_ADDR` may lack its scheme."""
+    return (address if "://" in address else f"http://{address}").rstrip("/")
+
+
+def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
+    given = environ.get("NOMADFLOWS_CONFIG")
+    candidates = [Path(given).expanduser()] if given else [
+        Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "nomadflows" / "config.toml",
+        stack_file(),
+    ]
+    for path in candidates:
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            if given:
+                raise InputError(f"NOMADFLOWS_CONFIG names a file that does not exist: {path}") from None
+            continue
+        return _checked(path, text)
+    return {}
+
+
+def _checked(path: Path, text: str) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+    known = {item.name for item in fields(Settings)}
+    for name in data:
+        if name not in known:
+            raise InputError(f"{path}: unknown setting {name!r}", hint=f"known: {', '.join(sorted(known))}")
+    return data
