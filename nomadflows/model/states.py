@@ -178,6 +178,7 @@ class Status(_Document):
     idle_since: str = ""  # since when nothing is left to do; "": busy or unknown
     input_version: int = 0  # where triggers put new messages; differs from `version` only while one replaces another
     replacing: int = 0  # the older version that is being drained by a publish; 0: none
+    incoming: int = 0  # hand-over: the newer version that warms up beside the running one; 0: none
     warm_up_s: float | None = None
     last_wake_s: float | None = None
     parked_s: float = 0.0  # in all, for `why`
