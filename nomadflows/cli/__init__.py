@@ -1,0 +1,1 @@
+"""The `nomadflows` command. Knows every package below it; no package below knows it."""

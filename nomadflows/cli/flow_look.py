@@ -1,0 +1,134 @@
+"""`flow list|show|versions|queues`: reading, from Consul and RabbitMQ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nomadflows.cli import output
+from nomadflows.cli import show as views
+from nomadflows.cli.flow_state import existing
+from nomadflows.cli.session import Session, flow_argument, pass_session
+from nomadflows.model.errors import Refused, ServerUnreachable
+from nomadflows.model.names import VersionRef
+from nomadflows.model.states import FlowState
+
+if TYPE_CHECKING:
+    from nomadflows.store import FlowRecord
+
+
+@click.command("list")
+@click.option("--all", "-a", "everywhere", is_flag=True, help="Flows of all workspaces.")
+@click.option("--state", type=click.Choice([state.value for state in FlowState], case_sensitive=False), help="Only these.")
+@pass_session
+def list_(session: Session, everywhere: bool, state: str | None) -> None:
+    """List flows and their states.
+
+    \b
+    Examples:
+      nomadflows flow list
+      nomadflows flow list --all --state Suspended
+      nomadflows flow list -o json | jq -r '.[].flow'
+    """
+    records = session.store.flows(None if everywhere else session.settings.workspace)
+    rows = [row for row in map(views.list_json, records) if state is None or row["state"] == state]
+    output.emit(session.output, rows, lambda: views.list_text(rows))
+
+
+@click.command()
+@flow_argument
+@pass_session
+def show(session: Session, flow: str) -> None:
+    """Show one flow: state, conditions, steps.
+
+    \b
+    Examples:
+      nomadflows flow show orders-to-warehouse
+      nomadflows flow show orders-to-warehouse -o json | jq -r .status.state
+    """
+    record = existing(session, session.ref(flow))
+    output.emit(session.output, views.show_json(record), lambda: views.show_text(record))
+
+
+@click.command()
+@flow_argument
+@click.option("--show", "number", type=click.IntRange(min=1), metavar="N", help="Print the definition of version N.")
+@pass_session
+def versions(session: Session, flow: str, number: int | None) -> None:
+    """List the published versions of a flow, newest first.
+
+    \b
+    Examples:
+      nomadflows flow versions orders-to-warehouse
+      nomadflows flow versions orders-to-warehouse --show 2 -o yaml
+    """
+    ref = session.ref(flow)
+    record = existing(session, ref)
+    active = views.documents(record)[2].version
+    documents = sorted(session.store.versions(ref), key=lambda document: -int(document["number"]))
+    if number is not None:
+        _print_version(session, ref.version(number), documents)
+        return
+    rows = [{**{k: v for k, v in d.items() if k != "definition"}, "active": d["number"] == active} for d in documents]
+    output.emit(session.output, rows, lambda: output.table(
+        ["VERSION", "ACTIVE", "AUTHOR", "AT", "DIGEST", "NOTE"],
+        [
+            [r["number"], "yes" if r["active"] else "", r.get("author"), r.get("at"), str(r.get("digest", ""))[:19], r.get("note")]
+            for r in rows
+        ],
+        none=f"{ref} has no version yet. `nomadflows flow publish {ref.flow}` makes its draft version 1.",
+    ))
+
+
+def _print_version(session: Session, version: VersionRef, documents: list[dict[str, Any]]) -> None:
+    for document in documents:
+        if document["number"] == version.number:
+            output.emit("yaml" if session.output == "table" else session.output, document, str)
+            return
+    kept = ", ".join(str(document["number"]) for document in documents) or "none"
+    raise Refused(f"{version.ref} has no version {version.number}", hint=f"kept versions: {kept}")
+
+
+@click.command()
+@flow_argument
+@pass_session
+def queues(session: Session, flow: str) -> None:
+    """Show each step's queue: what waits, what is in work, who consumes.
+
+    \b
+    Examples:
+      nomadflows flow queues orders-to-warehouse
+      watch -n1 nomadflows flow queues orders-to-warehouse
+    """
+    record = existing(session, session.ref(flow))
+    rows = _queue_rows(session, record)
+    none = f"{record.ref} is {views.documents(record)[2].state}: it has no queues."
+    output.emit(session.output, rows, lambda: output.table(
+        ["STEP", "QUEUE", "READY", "UNACKED", "CONSUMERS"],
+        [[row["step"], row["queue"], row["ready"], row["unacked"], row["consumers"]] for row in rows],
+        none=none,
+    ))
+
+
+def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
+    """Ready and consumers from the broker itself; in work, which only its management API knows, if that answers."""
+    status = views.documents(record)[2]
+    if not status.version or status.state is FlowState.STOPPED:
+        return []
+    version = record.ref.version(status.version)
+    depths = session.broker.depths(version, [step.id for step in status.steps])
+    try:
+        totals = session.broker.totals(version).steps
+    except ServerUnreachable as error:
+        click.echo(f"UNACKED is unknown: {error}", err=True)
+        totals = {}
+    rows = []
+    for step, depth in depths.items():
+        row: dict[str, Any] = {"step": step, "queue": version.queue(step), "ready": None, "unacked": None, "consumers": None}
+        if depth is not None:
+            row |= {"ready": depth.ready, "consumers": depth.consumers}
+        if step in totals:
+            row["unacked"] = totals[step].unacked
+        rows.append(row)
+    return rows

@@ -1,0 +1,230 @@
+"""`flow start|stop|suspend|resume|run-now|enable-realtime|disable-realtime`: wishes, written to Consul."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nomadflows.cli import output, show
+from nomadflows.cli.session import Session, flow_argument, pass_session
+from nomadflows.cli.wait import Goal, wait_for, wait_for_tick, wait_options
+from nomadflows.model.errors import NotFound, Refused, ServerUnreachable
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Desired, FlowState, Kind, WantedState
+
+if TYPE_CHECKING:
+    from nomadflows.store import FlowRecord
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _why_option(function: F) -> F:
+    return click.option("--why", default="", metavar="TEXT", help="A reason, kept with the wish.")(function)
+
+
+@click.command()
+@flow_argument
+@_why_option
+@wait_options
+@pass_session
+def start(session: Session, *, flow: str, why: str, wait: bool, wait_timeout: float) -> None:
+    """Start the latest version of a flow.
+
+    \b
+    Examples:
+      nomadflows flow start orders-to-warehouse
+      nomadflows flow start orders-to-warehouse --wait --wait-timeout 30
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    desired = requests.start(session.store, ref, by=session.user, why=why)
+    _report(session, ref, desired, asked=f"start of version {desired.version} requested", wait=wait, seconds=wait_timeout)
+
+
+@click.command()
+@flow_argument
+@click.option("--drain", is_flag=True, help="Finish queued messages first; none is dropped.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@_why_option
+@wait_options
+@pass_session
+def stop(session: Session, *, flow: str, drain: bool, yes: bool, why: str, wait: bool, wait_timeout: float) -> None:
+    """Stop a flow: its processes end, its queues are removed.
+
+    Unprocessed messages are dropped; the command says how many and asks first. With --drain they are
+    finished before the stop.
+
+    \b
+    Examples:
+      nomadflows flow stop orders-to-warehouse
+      nomadflows flow stop orders-to-warehouse --yes --wait
+      nomadflows flow stop orders-to-warehouse --drain --wait
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    record = existing(session, ref)
+    if not drain and show.documents(record)[2].state is not FlowState.STOPPED:
+        _confirm(ref, unprocessed(session, record), yes)
+    desired = requests.stop(session.store, ref, by=session.user, why=why, drain=drain)
+    _report(session, ref, desired, asked="stop requested" + (", after its queues are empty" if drain else ""), wait=wait, seconds=wait_timeout)
+
+
+@click.command()
+@flow_argument
+@_why_option
+@wait_options
+@pass_session
+def suspend(session: Session, *, flow: str, why: str, wait: bool, wait_timeout: float) -> None:
+    """Pause a flow: its processes end, its messages are kept.
+
+    \b
+    Example:
+      nomadflows flow suspend orders-to-warehouse --why "warehouse is under repair"
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    desired = requests.suspend(session.store, ref, by=session.user, why=why)
+    _report(session, ref, desired, asked="suspension requested", wait=wait, seconds=wait_timeout)
+
+
+@click.command()
+@flow_argument
+@click.option("--force", is_flag=True, help="Although the cause of the suspension is still there.")
+@_why_option
+@wait_options
+@pass_session
+def resume(session: Session, *, flow: str, force: bool, why: str, wait: bool, wait_timeout: float) -> None:
+    """Go on after a suspension.
+
+    \b
+    Example:
+      nomadflows flow resume orders-to-warehouse --wait
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    desired = requests.resume(session.store, ref, by=session.user, why=why, force=force)
+    _report(session, ref, desired, asked="resumption requested", wait=wait, seconds=wait_timeout)
+
+
+@click.command("run-now")
+@flow_argument
+@wait_options
+@pass_session
+def run_now(session: Session, *, flow: str, wait: bool, wait_timeout: float) -> None:
+    """Give the trigger a tick now, whatever the schedule says. A sleeping flow is woken.
+
+    \b
+    Example:
+      nomadflows flow run-now orders-to-warehouse --wait
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    before = show.documents(existing(session, ref))[2].last_tick
+    requests.run_now(session.store, ref, by=session.user)
+    if not wait:
+        _print(session, ref, f"{ref}: a tick is requested")
+        return
+    record = wait_for_tick(session.store, ref, before, wait_timeout)
+    _print(session, ref, f"{ref}: the trigger got a tick at {show.documents(record)[2].last_tick}", record)
+
+
+@click.command("enable-realtime")
+@flow_argument
+@pass_session
+def enable_realtime(session: Session, flow: str) -> None:
+    """Make a stopped flow real-time: its processes run from start to stop and never sleep.
+
+    \b
+    Example:
+      nomadflows flow enable-realtime live-orders
+    """
+    _set_kind(session, flow, Kind.REALTIME)
+
+
+@click.command("disable-realtime")
+@flow_argument
+@pass_session
+def disable_realtime(session: Session, flow: str) -> None:
+    """Make a stopped flow ordinary: it sleeps when its work is done.
+
+    \b
+    Example:
+      nomadflows flow disable-realtime live-orders
+    """
+    _set_kind(session, flow, Kind.ORDINARY)
+
+
+def _set_kind(session: Session, flow: str, kind: Kind) -> None:
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    requests.set_kind(session.store, ref, kind, by=session.user)
+    _print(session, ref, f"{ref} is {kind} from its next start on")
+
+
+def existing(session: Session, ref: FlowRef) -> FlowRecord:
+    """The flow, or NotFound with the way to find it."""
+    record = session.store.flow(ref)
+    if record is None:
+        raise NotFound(f"there is no flow {ref}", hint=f"nomadflows flow list -w {ref.workspace}")
+    return record
+
+
+def unprocessed(session: Session, record: FlowRecord) -> int | None:
+    """How many messages wait in the active version's queues; None if the broker does not say."""
+    _, _, status = show.documents(record)
+    if not status.version or not status.steps:
+        return 0
+    try:
+        depths = session.broker.depths(record.ref.version(status.version), [step.id for step in status.steps])
+    except ServerUnreachable:
+        return None
+    return sum(depth.ready for depth in depths.values() if depth is not None)
+
+
+def _confirm(ref: FlowRef, count: int | None, yes: bool) -> None:
+    if count is None:
+        loss = "RabbitMQ does not say how many messages wait; all of them are dropped"
+    else:
+        loss = f"{count} waiting message{'' if count == 1 else 's'} will be dropped, and those in work right now"
+    click.echo(f"{ref}: {loss}.", err=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"{ref} is not stopped: nobody is there to confirm", hint="give --yes, or --drain to finish them first")
+    if not click.confirm("Stop it?", err=True):
+        raise Refused(f"{ref} is not stopped")
+
+
+def _report(session: Session, ref: FlowRef, desired: Desired, *, asked: str, wait: bool, seconds: float) -> None:
+    """Say what was asked for, or with --wait what came of it."""
+    if not wait:
+        _print(session, ref, f"{ref}: {asked}")
+        return
+    goal = Goal(desired.generation, desired.state, desired.version if desired.state is WantedState.RUNNING else 0)
+    record = wait_for(session.store, ref, goal, seconds)
+    _print(session, ref, outcome(record), record)
+
+
+def outcome(record: FlowRecord) -> str:
+    """The end of a wait, in a sentence."""
+    _, _, status = show.documents(record)
+    if status.state is FlowState.STOPPED:
+        return f"{record.ref} is Stopped; {status.dropped} message{'' if status.dropped == 1 else 's'} dropped"
+    warm_up = f"; warm-up {status.warm_up_s:.2f} s" if status.warm_up_s is not None else ""
+    return f"{record.ref} is {status.state}, version {status.version}{warm_up}"
+
+
+def _print(session: Session, ref: FlowRef, sentence: str, record: FlowRecord | None = None) -> None:
+    if session.output == "table":
+        click.echo(sentence)
+    else:
+        output.emit(session.output, show.show_json(record or existing(session, ref)), lambda: sentence)

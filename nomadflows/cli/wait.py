@@ -1,0 +1,185 @@
+"""`--wait`: follow a flow until what was asked for has come about, and show how far it is.
+
+On a terminal one line that changes, elsewhere one line per change; both on stderr, so that stdout holds the
+result alone. A wait that runs out ends the command (exit code 4), never the work.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nomadflows.cli import output
+from nomadflows.cli.show import documents
+from nomadflows.model.errors import Conflict, NotFound, Refused, WaitTimeout
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Desired, FlowState, Status, StepState, WantedState
+
+if TYPE_CHECKING:
+    from nomadflows.store import FlowRecord, Store
+
+DEFAULT_S = 120.0
+_POLL_S = 0.15
+_UNHEARD_S = 4.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def wait_options(function: F) -> F:
+    function = click.option(
+        "--wait-timeout", type=click.FloatRange(min=0), default=DEFAULT_S, show_default=True, metavar="SECONDS",
+        help="How long --wait waits; then exit code 4.",
+    )(function)
+    return click.option("--wait", is_flag=True, help="Follow until it is done.")(function)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a wait waits for, of a wish of one generation."""
+
+    generation: int
+    wanted: WantedState
+    version: int = 0  # 0: whichever
+
+    def reached(self, status: Status) -> bool:
+        if status.observed_generation < self.generation or status.state not in _STATES[self.wanted]:
+            return False
+        return self.wanted is not WantedState.RUNNING or self.version in {0, status.version}
+
+
+_STATES = {
+    WantedState.RUNNING: {FlowState.RUNNING, FlowState.SLEEPING},
+    WantedState.STOPPED: {FlowState.STOPPED},
+    WantedState.SUSPENDED: {FlowState.SUSPENDED},
+}
+
+
+def wait_for(store: Store, ref: FlowRef, goal: Goal, seconds: float) -> FlowRecord:
+    """Until the goal is reached. Raises what makes it unreachable, or WaitTimeout."""
+    return _follow(store, ref, seconds, lambda desired, status: goal.reached(status) or _overtaken(ref, goal, desired, status))
+
+
+def wait_for_tick(store: Store, ref: FlowRef, before: str, seconds: float) -> FlowRecord:
+    """Until the trigger got a tick newer than `before`."""
+    return _follow(store, ref, seconds, lambda _, status: bool(status.last_tick) and status.last_tick != before)
+
+
+def _overtaken(ref: FlowRef, goal: Goal, desired: Desired, status: Status) -> bool:
+    """Somebody, the controller included, wants something else by now: the goal will not be reached."""
+    if desired.generation <= goal.generation or desired.state is goal.wanted:
+        return False
+    reasons = "; ".join(c.message for c in status.conditions if c.status == "False")
+    message = f"{ref}: {desired.by or 'somebody'} asked for {desired.state} meanwhile"
+    if desired.state is WantedState.SUSPENDED:
+        raise Refused(f"{message}: {desired.why or reasons}", hint=f"nomadflows flow show {ref.flow} -w {ref.workspace}")
+    raise Conflict(f"{message}: {desired.why}" if desired.why else message)
+
+
+def _follow(store: Store, ref: FlowRef, seconds: float, done: Callable[[Desired, Status], bool]) -> FlowRecord:
+    begun = time.monotonic()
+    with _progress() as progress:
+        while True:
+            record = store.flow(ref)
+            if record is None:
+                raise NotFound(f"{ref} was deleted while waiting")
+            _, desired, status = documents(record)
+            elapsed = time.monotonic() - begun
+            if done(desired, status):
+                progress.line(status, elapsed)
+                return record
+            progress.line(status, elapsed)
+            if elapsed > _UNHEARD_S and status.observed_generation < desired.generation:
+                progress.note("no controller has taken this up yet: see `nomadflows doctor`, `nomadflows dev status`")
+            if elapsed >= seconds:
+                raise _ran_out(ref, status, seconds)
+            time.sleep(min(_POLL_S, max(0.01, seconds - elapsed)))
+
+
+def _ran_out(ref: FlowRef, status: Status, seconds: float) -> WaitTimeout:
+    reasons = [f"{c.reason}: {c.message}" for c in status.conditions if c.status != "True"]
+    return WaitTimeout(
+        f"{ref} is {status.state} after {seconds:g} s" + "".join(f"\n  {reason}" for reason in reasons),
+        hint=f"the work goes on; see it with `nomadflows flow show {ref.flow} -w {ref.workspace}`",
+    )
+
+
+class _Lines:
+    """One line per change."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._notes: set[str] = set()
+
+    def line(self, status: Status, elapsed: float) -> None:
+        text = _words(status)
+        if text != self._last:
+            click.echo(f"{elapsed:6.1f}s  {text}", err=True)
+            self._last = text
+
+    def note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.add(text)
+            click.echo(f"         {text}", err=True)
+
+    def close(self) -> None:
+        """Nothing to tidy."""
+
+
+class _Terminal(_Lines):
+    """One line that is written over."""
+
+    _TURN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = 0
+
+    def line(self, status: Status, elapsed: float) -> None:
+        self._turns += 1
+        steps = " ".join(_mark(step.state) + " " + step.id for step in status.steps if not step.id.startswith("mapper:"))
+        head = f"{self._TURN[self._turns % len(self._TURN)]} {output.coloured_state(status.state)} {elapsed:.1f}s"
+        sys.stderr.write(f"\r\x1b[2K{head}  {steps}"[: _columns() + 20])
+        sys.stderr.flush()
+
+    def note(self, text: str) -> None:
+        if text not in self._notes:
+            sys.stderr.write("\r\x1b[2K")
+        super().note(text)
+
+    def close(self) -> None:
+        sys.stderr.write("\r\x1b[2K")
+        sys.stderr.flush()
+
+
+def _words(status: Status) -> str:
+    ready = sum(step.state is StepState.RUNNING for step in status.steps)
+    steps = f", {ready} of {len(status.steps)} steps ready" if status.steps and status.state is FlowState.STARTING else ""
+    late = ", ".join(f"{s.id}: {s.message}" for s in status.steps if s.message and s.state is not StepState.RUNNING)
+    return f"{status.state}{steps}" + (f" ({late})" if late else "")
+
+
+def _mark(state: StepState) -> str:
+    if state is StepState.RUNNING:
+        return click.style("●", fg="green")
+    return click.style("◐", fg="yellow") if state in {StepState.STARTING, StepState.SHUTTING_DOWN} else "○"
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+@contextmanager
+def _progress() -> Iterator[_Lines]:
+    progress = _Terminal() if sys.stderr.isatty() else _Lines()
+    try:
+        yield progress
+    finally:
+        progress.close()
