@@ -1,0 +1,286 @@
+"""What a message is on the wire: encryption, encodings, AMQP headers, the shapes of errors and replies.
+
+Pure functions over bytes and dicts; knows no connection, queue or exchange. A step process imports this module
+while it starts, so it needs the standard library only, and loads `cryptography` on first use (`Crypto.load`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+Json = dict[str, Any]
+Headers = dict[str, Any]
+
+BLOCK: Final = 16  # bytes of an AES block, of the IV and the unit of PKCS7 padding
+PROTOCOL: Final = 2  # 1: base64 text of the ciphertext, 2: its bytes
+META_PREFIX: Final = "x-eio-meta-"
+ROUTING_KEY_HEADER: Final = "x-eio-routing-key"  # of the message, not of AMQP
+ERROR_RESPONSE_HEADER: Final = "x-eio-error-response"
+STATUS_HEADER: Final = "x-eio-status-code"
+TRACE_HEADER: Final = "x-eio-meta-trace-id"
+
+
+class WireError(ValueError):
+    """Bytes that are not a message: wrong key, wrong padding, not JSON, not an object."""
+
+
+class Outgoing(NamedTuple):
+    """A message ready for the broker."""
+
+    body: bytes
+    headers: Headers
+
+
+class ErrorRecord(NamedTuple):
+    """What a step says about a message it failed on."""
+
+    name: str
+    message: str
+    stack: str
+    input: Json | None  # the whole incoming message; None for an error at start
+
+
+class Reply(NamedTuple):
+    """An HTTP answer made by a flow, whichever of the three shapes it came in."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+    failed: bool = False
+
+
+class Crypto:
+    """AES-256-CBC with PKCS7 padding, key = SHA-256 of the password, one fixed IV: what the contract asks for."""
+
+    __slots__ = ("_cipher", "_iv", "_key")
+
+    def __init__(self, password: str, iv: str) -> None:
+        self._key = hashlib.sha256(password.encode()).digest()
+        self._iv = iv.encode()
+        self._cipher: Any = None
+        if len(self._iv) != BLOCK:
+            raise ValueError(f"the message IV must be {BLOCK} bytes, not {len(self._iv)}")
+
+    def load(self) -> Any:
+        """Import `cryptography`: 10 ms that a starting process spends while it waits for the broker."""
+        if self._cipher is None:
+            from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+            self._cipher = Cipher(algorithms.AES(self._key), modes.CBC(self._iv))
+        return self._cipher
+
+    def encrypt(self, plain: bytes) -> bytes:
+        encryptor = (self._cipher or self.load()).encryptor()
+        padding = BLOCK - len(plain) % BLOCK
+        encrypted: bytes = encryptor.update(plain + bytes((padding,)) * padding) + encryptor.finalize()
+        return encrypted
+
+    def decrypt(self, encrypted: bytes) -> bytes:
+        if not encrypted or len(encrypted) % BLOCK:
+            raise WireError(f"{len(encrypted)} bytes are not whole AES blocks")
+        decryptor = (self._cipher or self.load()).decryptor()
+        padded: bytes = decryptor.update(encrypted) + decryptor.finalize()
+        padding = padded[-1]
+        if not 1 <= padding <= BLOCK or padded[-padding:] != bytes((padding,)) * padding:
+            raise WireError("the padding is wrong: another password or IV was used")
+        return padded[:-padding]
+
+
+def _as_json(value: object) -> Any:
+    """Dates as ISO 8601 text; anything else that JSON lacks is the author's to decide."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+_encode_json: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_json
+).encode
+
+
+def to_json(value: object) -> bytes:
+    """Compact UTF-8 JSON. Lone surrogates, which JSON text may hold but UTF-8 may not, stay escaped."""
+    try:
+        return _encode_json(value).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_as_json).encode()
+
+
+def protocol_of(headers: Mapping[str, Any]) -> int:
+    """The encoding an AMQP message says it has; 1 if it says nothing."""
+    try:
+        return int(headers.get("protocolVersion") or 1)
+    except (TypeError, ValueError):
+        return 1
+
+
+def encrypt_json(crypto: Crypto, value: object, protocol: int = PROTOCOL) -> bytes:
+    encrypted = crypto.encrypt(to_json(value))
+    return encrypted if protocol >= PROTOCOL else base64.b64encode(encrypted)
+
+
+def decrypt_json(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> Any:
+    try:
+        encrypted = body if protocol >= PROTOCOL else base64.b64decode(body, validate=True)
+        return json.loads(crypto.decrypt(encrypted))
+    except WireError:
+        raise
+    except (binascii.Error, ValueError) as error:
+        raise WireError(f"not an encrypted JSON text: {error}") from error
+
+
+def encode(crypto: Crypto, message: Json, protocol: int = PROTOCOL) -> bytes:
+    """A message as the body of an AMQP message."""
+    return encrypt_json(crypto, message, protocol)
+
+
+def decode(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Json:
+    """The message in an AMQP body. WireError if there is none."""
+    message = decrypt_json(crypto, body, protocol_of(headers))
+    if not isinstance(message, dict):
+        raise WireError(f"a message is a JSON object, not {type(message).__name__}")
+    return message
+
+
+def new_id() -> str:
+    """A random UUID; `uuid.uuid4` costs twice as much."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def thread_of(headers: Mapping[str, Any]) -> str:
+    """The execution a message belongs to; a new one if it belongs to none."""
+    return str(headers.get("threadId") or headers.get(TRACE_HEADER) or new_id())
+
+
+def forwarded(headers: Mapping[str, Any]) -> Headers:
+    """The AMQP headers that every output of a message inherits from it."""
+    found: Headers = {name.lower(): value for name, value in headers.items() if name.lower().startswith(META_PREFIX)}
+    if headers.get("reply_to"):
+        found["reply_to"] = headers["reply_to"]
+    return found
+
+
+def platform_message(
+    crypto: Crypto,
+    content: Json,
+    *,
+    workspace: str,
+    flow: str,
+    exec_id: str,
+    thread_id: str = "",
+    reply_to: str = "",
+    previous_step: str = "",
+    extra: Mapping[str, Any] | None = None,
+) -> Outgoing:
+    """A message the platform itself puts into a step's queue.
+
+    `previous_step` is the step whose output `content` is; none for a trigger's input, which then adds nothing to
+    the passthrough.
+    """
+    headers: Headers = {
+        "messageId": new_id(),
+        "threadId": thread_id or new_id(),
+        "taskId": flow,
+        "execId": exec_id,
+        "userId": "nomadflows",
+        "workspaceId": workspace,
+        "protocolVersion": PROTOCOL,
+    }
+    if reply_to:
+        headers["reply_to"] = reply_to
+    if previous_step:
+        headers["stepId"] = previous_step
+    headers.update(extra or {})
+    return Outgoing(encode(crypto, content), headers)
+
+
+def tick(crypto: Crypto, *, workspace: str, flow: str, exec_id: str) -> Outgoing:
+    """What the scheduler sends to a polling trigger: an empty message of a new execution."""
+    content: Json = {"id": new_id(), "body": {}, "headers": {}, "attachments": {}}
+    return platform_message(crypto, content, workspace=workspace, flow=flow, exec_id=exec_id)
+
+
+def retry(
+    crypto: Crypto,
+    failed_input: Json,
+    record_headers: Mapping[str, Any],
+    *,
+    workspace: str,
+    flow: str,
+    exec_id: str,
+    previous_step: str = "",
+) -> Outgoing:
+    """The input of an error record once more: same execution, new message id, marked as a retry."""
+    return platform_message(
+        crypto,
+        failed_input,
+        workspace=workspace,
+        flow=flow,
+        exec_id=exec_id,
+        thread_id=thread_of(record_headers),
+        previous_step=previous_step,
+        extra={**forwarded(record_headers), "retry": True},
+    )
+
+
+def encrypt_text(crypto: Crypto, value: object) -> str:
+    """A member of an error record: base64 of the encrypted JSON, whatever the protocol."""
+    return base64.b64encode(crypto.encrypt(to_json(value))).decode()
+
+
+def error_body(crypto: Crypto, error: Json, failed_input: Json | None) -> bytes:
+    """The body of an error record: plain JSON whose members are encrypted."""
+    members = {"error": encrypt_text(crypto, error)}
+    if failed_input is not None:
+        members["errorInput"] = encrypt_text(crypto, failed_input)
+    return to_json(members)
+
+
+def decode_error(crypto: Crypto, body: bytes) -> ErrorRecord:
+    """Inverse of `error_body`. WireError if the record cannot be read."""
+    error, failed_input = decode_error_members(crypto, body)
+    return ErrorRecord(
+        str(error.get("name", "Error")), str(error.get("message", "")), str(error.get("stack", "")), failed_input
+    )
+
+
+def decode_error_members(crypto: Crypto, body: bytes) -> tuple[Json, Json | None]:
+    """The two objects of an error record as they were written."""
+    try:
+        members = json.loads(body)
+        error = decrypt_json(crypto, members["error"].encode(), 1)
+        text = members.get("errorInput")
+        failed_input = decrypt_json(crypto, text.encode(), 1) if text else None
+    except WireError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise WireError(f"not an error record: {type(problem).__name__}: {problem}") from problem
+    return error if isinstance(error, dict) else {"message": str(error)}, failed_input
+
+
+def decode_reply(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Reply:
+    """An answer from a reply key: `httpReply`, a message routed there, or an error."""
+    if headers.get(ERROR_RESPONSE_HEADER):
+        error = decrypt_json(crypto, body, 1)
+        return Reply(500, {}, {"error": str(error.get("message", ""))}, failed=True)
+    content = decode(crypto, body, headers)
+    named: dict[str, str] = {str(name): str(value) for name, value in (content.get("headers") or {}).items()}
+    status = content.get("statusCode")
+    if status is None:
+        found = [value for name, value in named.items() if name.lower() == STATUS_HEADER]
+        status = found[0] if found else 200
+        named = {name: value for name, value in named.items() if name.lower() not in {STATUS_HEADER, "reply_to"}}
+    try:
+        return Reply(int(status), named, content.get("body"))
+    except (TypeError, ValueError) as problem:
+        raise WireError(f"a reply with the status {status!r}") from problem
