@@ -179,6 +179,10 @@ class Status(_Document):
     input_version: int = 0  # where triggers put new messages; differs from `version` only while one replaces another
     replacing: int = 0  # the older version that is being drained by a publish; 0: none
     incoming: int = 0  # hand-over: the newer version that warms up beside the running one; 0: none
+    parking: bool = False  # steps are being taken down because nothing is left to do; ends in Sleeping
+    waking: str = ""  # when the wake began whose steps are not all ready yet; "": none
+    incoming_components: dict[str, str] = field(default_factory=dict)  # as `components`, of the incoming version
+    job_index: int = 0  # Nomad's JobModifyIndex of our last registration; another one means a stranger's edit
     warm_up_s: float | None = None
     last_wake_s: float | None = None
     parked_s: float = 0.0  # in all, for `why`

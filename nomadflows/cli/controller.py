@@ -1,0 +1,54 @@
+"""`nomadflows controller run`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+import click
+import structlog
+
+from nomadflows.cli.session import Session, pass_session
+
+
+@click.group()
+def controller() -> None:
+    """The process that starts, parks and wakes flows."""
+
+
+@controller.command()
+@click.option("--verbose", "-v", is_flag=True, help="Also log each act and its reason.")
+@pass_session
+def run(session: Session, *, verbose: bool) -> None:
+    """Run a controller until SIGTERM.
+
+    Any number may run; one leads, the others take over when it goes.
+
+    \b
+    Examples:
+      nomadflows controller run
+      CONSUL_HTTP_ADDR=https://consul:8501 nomadflows controller run --verbose
+    """
+    from nomadflows.controller.run import Controller
+
+    _log_to_stdout(verbose)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Controller(session.settings, stop).run()
+
+
+def _log_to_stdout(verbose: bool) -> None:
+    """For people on a terminal, JSON lines elsewhere."""
+    renderer = structlog.dev.ConsoleRenderer() if sys.stdout.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(10 if verbose else 20),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+    )

@@ -1,0 +1,1 @@
+"""The controller: one leader compares what is desired with what is, and takes the next step."""

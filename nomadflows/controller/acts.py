@@ -1,0 +1,281 @@
+"""Carries out what was decided. Each act may be repeated: a controller that died in its middle is followed by
+one that does it again. Servers first, then the status, so that the status never promises what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from nomadflows.broker.topology import Limits, topology
+from nomadflows.controller.clients import Clients
+from nomadflows.controller.observe import Look
+from nomadflows.controller.versions import Version, Versions
+from nomadflows.controller.writer import Writer
+from nomadflows.model.errors import Refused, ServerUnreachable
+from nomadflows.model.names import VersionRef, input_key
+from nomadflows.model.states import Desired, FlowState, WantedState, WorkspaceType, parse_timestamp, timestamp
+from nomadflows.plan.decide import Act, Decision
+from nomadflows.render.job import Site, render_job
+
+log = structlog.get_logger()
+
+_ActFunction = Callable[["Acts", Look, Decision], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """The acts of one worker thread."""
+
+    clients: Clients
+    versions: Versions
+    writer: Writer
+    site: Site
+    aside: ThreadPoolExecutor  # for calls to different servers that need not wait for each other
+    wake_fed: Callable[[VersionRef, bool], None]
+
+    def do(self, look: Look, decision: Decision) -> None:
+        """Carry out a decision. Errors of servers pass through; the look is repeated later."""
+        _OF[decision.act](self, look, decision)
+
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _enter(self, look: Look, decision: Decision) -> None:
+        seen, status = look.seen, look.seen.status
+        changes: dict[str, Any] = {}
+        seconds = None
+        if status.state is FlowState.STARTING and decision.state is FlowState.RUNNING:
+            seconds = changes["warm_up_s"] = _elapsed(status.since, seen.now)
+            self.wake_fed(seen.ref.version(status.version), False)
+        if decision.state is FlowState.SLEEPING:
+            changes["parking"] = False
+        if decision.state is FlowState.SUSPENDING:
+            changes.update(parking=False, waking="")
+        self.writer.enter(look, decision, changes, seconds=seconds)
+
+    def _start(self, look: Look, decision: Decision) -> None:
+        seen, status = look.seen, look.seen.status
+        number = seen.desired.version
+        version = self.versions.get(self.clients.store, seen.ref.version(number))
+        resolved = version.resolve(self.clients.store)
+        old = status.version if status.state is FlowState.SUSPENDED and status.version != number else 0
+        self.writer.enter(look, decision, {
+            "version": number, "input_version": number, "replacing": old, "incoming": 0, "components": resolved,
+            "started": timestamp(seen.now), "job_index": 0, "parking": False, "waking": "", "warm_up_s": None, "dropped": 0,
+        })
+
+    def _bring_up(self, look: Look, decision: Decision) -> None:
+        version, status = _required(look), look.seen.status
+        index = self._register(look, version, status.components, version.replicas, prepare=True)
+        event = decision.reason != "Starting"
+        self.writer.update(look, {"job_index": index}, decision if event else None)
+
+    def _register(
+        self, look: Look, version: Version, resolved: Mapping[str, str], counts: Mapping[str, int], *, prepare: bool
+    ) -> int:
+        """Secrets, role, queues and the job. The servers are independent, so they work at the same time; the
+        job comes last, since its processes need the others."""
+        preparing = self.aside.submit(self._prepare, version) if prepare else None
+        components = self.versions.components(self.clients.store, resolved)
+        hcl = render_job(version.ref, look.seen.kind, version.digest, version.steps, components, counts, self.site)
+        self.clients.nomad.ensure_namespace(version.ref.workspace)
+        job = self.clients.nomad.parse(hcl)
+        if preparing is not None:
+            preparing.result()
+        present = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
+        return self.clients.nomad.register(job, present.modify_index if present else 0)
+
+    def _prepare(self, version: Version) -> None:
+        """What the processes of a version find when they start: their secret and role, their user and queues."""
+        clients = self.clients_of_thread()
+        secret = clients.vault.version_secret(version.ref)
+        credentials = sorted({step.credential for step in version.steps if step.credential})
+        clients.vault.ensure_role(version.ref, credentials)
+        clients.broker.ensure_vhost(version.ref.workspace)
+        limits = version.definition.limits
+        clients.broker.declare(version.ref, topology(version.ref, version.steps, Limits(limits.messages, limits.bytes)))
+        clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
+
+    def clients_of_thread(self) -> Clients:
+        return self.writer.clients()
+
+    # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _prepare_park(self, look: Look, decision: Decision) -> None:
+        self.wake_fed(_required(look).ref, True)
+        self.writer.update(look, {"parking": True}, decision)
+
+    def _park(self, look: Look, decision: Decision) -> None:
+        version = _required(look)
+        index = self._scale(look, version, dict.fromkeys(version.replicas, 0))
+        self.writer.update(look, {"job_index": index}, decision if decision.reason == "DriftRepaired" else None)
+
+    def _wake(self, look: Look, decision: Decision) -> None:
+        version = _required(look)
+        index = self._scale(look, version, version.replicas)
+        changes = {"job_index": index, "parking": False, "waking": timestamp(look.seen.now)}
+        if look.seen.status.state is FlowState.SLEEPING:
+            changes["parked_s"] = round(look.seen.status.parked_s + _elapsed(look.seen.status.since, look.seen.now), 1)
+        self.writer.enter(look, decision, changes)
+        self.wake_fed(version.ref, False)
+
+    def _scale(self, look: Look, version: Version, counts: Mapping[str, int]) -> int:
+        """All groups in one registration. The job as Nomad has it, unless a stranger changed it."""
+        job = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
+        status = look.seen.status
+        if job is None or job.stopped or status.job_index not in {0, job.modify_index} or set(job.counts) != set(counts):
+            return self._register(look, version, status.components, counts, prepare=False)
+        return self.clients.nomad.register_counts(job, counts)
+
+    # ── stop ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _stop_job(self, look: Look, _decision: Decision) -> None:
+        for number in _numbers(look):
+            ref = look.seen.ref.version(number)
+            self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=False)
+
+    def _clean_up(self, look: Look, decision: Decision) -> None:
+        dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
+        what = f" {dropped} unprocessed messages were dropped" if dropped else " No message was dropped"
+        decision = replace(decision, message=decision.message + "." + what)
+        seconds = _elapsed(look.seen.status.since, look.seen.now)
+        self.writer.enter(look, decision, {
+            "version": 0, "input_version": 0, "replacing": 0, "incoming": 0, "steps": (), "components": {}, "job_index": 0,
+            "parking": False, "waking": "", "dropped": dropped,
+        }, seconds=seconds)
+
+    def _delete_version(self, ref: VersionRef) -> int:
+        """Everything a version left in Nomad, RabbitMQ and Vault; how many messages went with it. What Vault
+        still holds while it is away is harmless (the job it is bound to is gone) and must not keep a flow from
+        being stopped."""
+        self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=True)
+        try:
+            version = self.versions.get(self.clients.store, ref)
+        except Refused:
+            return 0
+        limits = version.definition.limits
+        dropped = self.clients.broker.delete_version(
+            ref, topology(ref, version.steps, Limits(limits.messages, limits.bytes))
+        )
+        try:
+            self.clients.vault.delete_version(ref)
+        except ServerUnreachable as error:
+            log.warning("left a role in Vault", version=str(ref), error=str(error))
+        return dropped
+
+    # ── suspension by the controller ──────────────────────────────────────────────────────────────────────
+
+    def _suspend_itself(self, look: Look, decision: Decision) -> None:
+        limited = look.seen.workspace is WorkspaceType.LIMITED
+        wanted = WantedState.STOPPED if limited else WantedState.SUSPENDED
+        desired = _by_controller(look.seen.desired, look.seen.now, decision.message, state=wanted)
+        self.writer.enter(look, decision, {"parking": False, "waking": ""}, desired=desired)
+
+    # ── publish ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _replace(self, look: Look, decision: Decision) -> None:
+        """From here on new input waits in the new version's queues."""
+        new = self._desired_version(look)
+        resolved = new.resolve(self.clients.store)
+        self._prepare(new)
+        old = look.seen.status.version
+        self.writer.enter(look, decision, {
+            "version": new.ref.number, "input_version": new.ref.number, "replacing": old, "incoming": 0,
+            "components": resolved, "job_index": 0, "parking": False, "waking": "",
+        })
+        self.wake_fed(look.seen.ref.version(old), False)
+
+    def _hand_over(self, look: Look, decision: Decision) -> None:
+        new = self._desired_version(look)
+        resolved = new.resolve(self.clients.store)
+        self._register(look, new, resolved, new.replicas, prepare=True)
+        self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
+
+    def _switch(self, look: Look, decision: Decision) -> None:
+        status = look.seen.status
+        self.writer.enter(look, decision, {
+            "version": status.incoming, "input_version": status.incoming, "replacing": status.version, "incoming": 0,
+            "components": status.incoming_components, "incoming_components": {}, "job_index": 0,
+            "warm_up_s": _elapsed(look.seen.desired.at, look.seen.now),
+        })
+
+    def _roll_back(self, look: Look, decision: Decision) -> None:
+        """The version that did not come up is retired; it never had input, so nothing moves."""
+        status = look.seen.status
+        desired = None
+        if look.seen.desired.version == status.incoming:
+            desired = _by_controller(look.seen.desired, look.seen.now, decision.message, version=status.version)
+        self.writer.enter(
+            look, decision, {"replacing": status.incoming, "incoming": 0, "incoming_components": {}}, desired=desired
+        )
+
+    def _retire_down(self, look: Look, _decision: Decision) -> None:
+        ref = look.seen.ref.version(look.seen.status.replacing)
+        self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=False)
+
+    def _retire(self, look: Look, decision: Decision) -> None:
+        old = self.versions.get(self.clients.store, look.seen.ref.version(look.seen.status.replacing))
+        moved, dead = self._move_leftovers(old, _required(look))
+        self._delete_version(old.ref)
+        note = f" ({moved} messages moved" + (f", {dead} to the dead queue: their step is gone)" if dead else ")")
+        self.writer.update(look, {"replacing": 0}, replace(decision, message=decision.message + note))
+
+    def _move_leftovers(self, old: Version, new: Version) -> tuple[int, int]:
+        kept = {step.id for step in new.steps}
+        moved = dead = 0
+        for step in old.steps:
+            if step.id in kept:
+                moved += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), new.ref.exchange, input_key(step.id))
+            else:
+                dead += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), "", old.ref.ref.dead_queue)
+        moved += self.clients.broker.move_rebounds(old.ref, new.ref)
+        return moved + dead, dead
+
+    def _desired_version(self, look: Look) -> Version:
+        return self.versions.get(self.clients.store, look.seen.ref.version(look.seen.desired.version))
+
+
+def _required(look: Look) -> Version:
+    assert look.version is not None, "this act is only decided for a flow with a version"
+    return look.version
+
+
+def _numbers(look: Look) -> list[int]:
+    status = look.seen.status
+    return sorted({n for n in (status.version or look.seen.current.number, status.replacing, status.incoming) if n})
+
+
+def _elapsed(since: str, now: datetime) -> float:
+    return round((now - parse_timestamp(since)).total_seconds(), 3) if since else 0.0
+
+
+def _by_controller(
+    desired: Desired, now: datetime, why: str, *, state: WantedState | None = None, version: int | None = None
+) -> Desired:
+    return replace(
+        desired, state=state or desired.state, version=desired.version if version is None else version,
+        generation=desired.generation + 1, by="controller", at=timestamp(now), why=why, drain=False, force=False,
+    )
+
+
+_OF: Final[dict[Act, _ActFunction]] = {
+    Act.ENTER: Acts._enter,
+    Act.START: Acts._start,
+    Act.BRING_UP: Acts._bring_up,
+    Act.PREPARE_PARK: Acts._prepare_park,
+    Act.PARK: Acts._park,
+    Act.WAKE: Acts._wake,
+    Act.STOP_JOB: Acts._stop_job,
+    Act.CLEAN_UP: Acts._clean_up,
+    Act.SUSPEND_ITSELF: Acts._suspend_itself,
+    Act.REPLACE: Acts._replace,
+    Act.HAND_OVER: Acts._hand_over,
+    Act.SWITCH: Acts._switch,
+    Act.ROLL_BACK: Acts._roll_back,
+    Act.RETIRE: Acts._retire,
+    Act.RETIRE_DOWN: Acts._retire_down,
+}

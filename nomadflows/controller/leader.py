@@ -1,0 +1,155 @@
+"""Everything that runs while this controller leads, and stops when it does not any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+import structlog
+
+from nomadflows.broker.listener import SnapshotListener, WakeListener
+from nomadflows.builtin import builtin_components, builtin_dir
+from nomadflows.controller.clients import per_thread
+from nomadflows.controller.reconciler import EXPECTED, Reconciler
+from nomadflows.controller.scheduler import Scheduler
+from nomadflows.controller.signals import Inbox, NomadEvents, Resync
+from nomadflows.controller.versions import Versions
+from nomadflows.controller.workqueue import WorkQueue
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.errors import NomadflowsError
+from nomadflows.model.names import VersionRef
+from nomadflows.render.job import Site
+from nomadflows.settings import Settings
+from nomadflows.store.leadership import Leadership
+from nomadflows.store.transaction import LostLeadership, Set
+
+log = structlog.get_logger()
+
+WORKERS: Final = 8
+
+
+class Leader:
+    """Started on gaining the lock, closed on losing it. Makes all its threads itself."""
+
+    def __init__(self, settings: Settings, fence: Leadership) -> None:
+        self._settings = settings
+        self._fence = fence
+        self._clients = per_thread(settings)
+        self._queue = WorkQueue()
+        self._versions = Versions()
+        self._workspaces: set[str] = set()
+        self._workspaces_lock = threading.Lock()
+        self._scheduler = Scheduler(self._clients, self._queue.add, lambda: fence.is_leader)
+        self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake)
+        self._wakes = WakeListener(settings.amqp_uri, self._message)
+        self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
+        self._sources = [
+            Resync(self._clients, self._queue, self._workspace),
+            Inbox(self._clients, self._queue, self._versions),
+            NomadEvents(self._clients, self._queue),
+        ]
+        self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
+
+    def start(self) -> None:
+        self._register_components()
+        self._wakes.start()
+        self._snapshots.start()
+        self._scheduler.start()
+        for thread in (*self._workers, *self._sources):
+            thread.start()
+
+    def close(self) -> None:
+        """Finish the acts in work, then end. What was not done is for the next leader."""
+        for source in self._sources:
+            source.close()
+        self._queue.close()
+        self._scheduler.close()
+        self._wakes.stop()
+        self._snapshots.stop()
+        deadline = time.monotonic() + 5
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        self._reconciler.close()
+
+    def _work(self) -> None:
+        while taken := self._queue.take():
+            ref, hints = taken
+            try:
+                again = self._reconciler.work(ref, hints)
+            except LostLeadership:
+                log.info("no longer the leader", flow=str(ref))
+                self._queue.failed(ref, hints)
+            except EXPECTED as error:
+                delay = self._queue.failed(ref, hints)
+                log.info("looked again", flow=str(ref), why=str(error), seconds=round(delay, 2))
+            except NomadflowsError as error:
+                delay = self._queue.failed(ref, hints)
+                log.warning("a server failed", flow=str(ref), error=str(error), again_in_s=round(delay, 2))
+            except Exception:
+                delay = self._queue.failed(ref, hints)
+                log.exception("a look failed", flow=str(ref), again_in_s=round(delay, 2))
+            else:
+                self._queue.done(ref, again)
+
+    def _workspace(self, workspace: str) -> None:
+        """A workspace that has flows has a vhost to listen on."""
+        with self._workspaces_lock:
+            if workspace in self._workspaces:
+                return
+            self._workspaces.add(workspace)
+        try:
+            self._clients().broker.ensure_vhost(workspace)
+        except NomadflowsError:
+            with self._workspaces_lock:
+                self._workspaces.discard(workspace)
+            raise
+        self._wakes.watch(workspace)
+        self._snapshots.watch(workspace)
+
+    def _feed_wake(self, version: VersionRef, fed: bool) -> None:
+        self._workspace(version.workspace)
+        broker = self._clients().broker
+        if fed:
+            broker.feed_wake(version)
+        else:
+            broker.unfeed_wake(version)
+
+    def _message(self, workspace: str, exchange: str) -> None:
+        version = VersionRef.parse_job(workspace, exchange.removesuffix(".rebounded"))
+        if version is not None:
+            self._queue.add(version.ref, "message")
+
+    def _snapshot(self, version: VersionRef, step: str, kind: str, data: Any, _headers: Any) -> None:
+        """Store what a step wants to remember; `updateSnapshot` is a shallow merge. Raises to get it again."""
+        store = self._clients().store
+        if store.flow(version.ref) is None:
+            log.warning("a snapshot of a flow that is gone was dropped", flow=str(version.ref), step=step)
+            return
+        before = store.snapshot(version.ref, step)
+        value = {**before.value, **data} if before and kind == "updateSnapshot" else data
+        store.put_snapshot(version.ref, step, value, cas=before.index if before else 0)
+
+    def _register_components(self) -> None:
+        """Built-in components follow the installed package; a deployed version of the same name stays."""
+        store = self._clients().store
+        for component in builtin_components():
+            known = store.component(component.name, component.version)
+            if known is None or (known.location == component.location and known != component):
+                key = store.keys.component(component.name, component.version)
+                store.transact([Set(key, component.to_json(), None)], self._fence)
+
+
+def site(settings: Settings) -> Site:
+    """What a job spec needs to know of this cluster."""
+    return Site(
+        driver=settings.step_driver, python=settings.step_python, component_api=settings.component_api,
+        kv_mount=settings.kv_mount, datacenters=(settings.datacenters,), component_dir=component_dir,
+    )
+
+
+def component_dir(component: ComponentVersion) -> str:
+    """The folder of a component on the nodes."""
+    if name := component.location.get("builtin"):
+        return str(builtin_dir(name))
+    return str(component.location["path"])

@@ -1,0 +1,66 @@
+"""What a leader may remember between looks. Losing it costs a delay, never a message or a state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from nomadflows.model.names import FlowRef
+
+
+@dataclass(slots=True)
+class _FlowMemory:
+    idle_since: float | None = None
+    published: int = -1  # messages that ever came into the version's exchange, at the last look
+    restarts: dict[str, int] = field(default_factory=dict)  # per step, when it was last ready
+    status_written: float = 0.0
+
+
+class Memory:
+    """Idle clocks and restart counts. Each flow's part is touched by the one worker that has the flow."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._flows: dict[FlowRef, _FlowMemory] = {}
+
+    def _of(self, ref: FlowRef) -> _FlowMemory:
+        with self._lock:
+            return self._flows.setdefault(ref, _FlowMemory())
+
+    def forget(self, ref: FlowRef) -> None:
+        with self._lock:
+            self._flows.pop(ref, None)
+
+    def idle_for(self, ref: FlowRef, left: int | None, published: int) -> float | None:
+        """Seconds without work: nothing is left and nothing came since the last look. None: busy or unknown."""
+        memory = self._of(ref)
+        quiet = left == 0 and published in {memory.published, -1}
+        memory.published = published
+        if not quiet:
+            memory.idle_since = None
+            return None
+        if memory.idle_since is None:
+            memory.idle_since = self._clock()
+        return self._clock() - memory.idle_since
+
+    def busy(self, ref: FlowRef) -> None:
+        self._of(ref).idle_since = None
+
+    def failures(self, ref: FlowRef, restarts: Mapping[str, int], not_ready: list[str]) -> dict[str, int]:
+        """Restarts of each step since it last had a consumer."""
+        known = self._of(ref).restarts
+        for step, count in restarts.items():
+            if step not in not_ready or step not in known or known[step] > count:
+                known[step] = count
+        return {step: restarts[step] - known[step] for step in not_ready if step in restarts}
+
+    def may_write_figures(self, ref: FlowRef, every_s: float) -> bool:
+        """Whether it is time again to write mere figures (queue depths) into the status."""
+        memory = self._of(ref)
+        if self._clock() - memory.status_written < every_s:
+            return False
+        memory.status_written = self._clock()
+        return True

@@ -1,0 +1,159 @@
+"""Looks at one flow through all servers. Asks only what the flow's state needs: a parked flow costs two reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from nomadflows.broker.broker import Broker
+from nomadflows.cluster.client import Nomad
+from nomadflows.controller.clients import Clients
+from nomadflows.controller.memory import Memory
+from nomadflows.controller.versions import Version, Versions
+from nomadflows.controller.workqueue import Hints
+from nomadflows.model.errors import NotFound, ServerUnreachable
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import FlowState, Kind, WorkspaceType, utc_now
+from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
+from nomadflows.store.documents import FlowRecord
+
+_LIVE: Final = frozenset({"pending", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen, and the documents it was seen through."""
+
+    seen: Seen
+    record: FlowRecord
+    version: Version | None  # of status.version, or of desired.version where none runs yet
+
+
+def look(
+    ref: FlowRef, hints: Hints, clients: Clients, versions: Versions, memory: Memory, tick_in_s: float | None, lead_s: float
+) -> Look | None:
+    """None when the flow does not exist (any more)."""
+    record = clients.store.flow(ref)
+    if record is None:
+        return None
+    desired, status = record.desired.value, record.status.value
+    number = status.version or desired.version
+    version = versions.get(clients.store, ref.version(number)) if number else None
+    seen = Seen(
+        ref=ref, now=utc_now(), desired=desired, status=status,
+        current=VersionSeen(number), kind=record.meta.value.kind, workspace=workspace_type(clients, ref),
+        message="message" in hints, tick_in_s=tick_in_s, wake_lead_s=lead_s,
+    )
+    if version is None:
+        return Look(seen, record, None)
+    limits = version.definition.limits
+    seen = replace(
+        seen, replicas=version.replicas, idle_after_s=version.definition.idle_after_s,
+        queue_limits=(limits.messages, limits.bytes),
+    )
+    return Look(_through_servers(seen, version, clients, versions, memory), record, version)
+
+
+def workspace_type(clients: Clients, ref: FlowRef) -> WorkspaceType:
+    document = clients.store.workspace(ref.workspace)
+    return WorkspaceType(document.value.get("type", "full")) if document else WorkspaceType.FULL
+
+
+def _through_servers(seen: Seen, version: Version, clients: Clients, versions: Versions, memory: Memory) -> Seen:
+    status = seen.status
+    current = VersionSeen(version.ref.number, job=see_job(clients.nomad, version))
+    if status.state is FlowState.STOPPED or (status.state is FlowState.SLEEPING and seen.message):
+        return replace(seen, current=current)
+    if status.state is not FlowState.SLEEPING:
+        current = replace(current, processes=see_processes(clients.nomad, version))
+    current = see_queues(clients.broker, version, current, unacked=_wants_unacked(seen))
+    seen = replace(seen, current=current)
+    if status.state in {FlowState.RUNNING, FlowState.STARTING}:
+        seen = replace(seen, failures=memory.failures(seen.ref, current.processes.restarts, seen.not_ready))
+    if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
+        seen = replace(seen, idle_for_s=_idle_for(seen, version, clients.broker, memory))
+    return _other_versions(seen, clients, versions)
+
+
+def _wants_unacked(seen: Seen) -> bool:
+    """The management API is asked only where the answer can change a decision."""
+    if seen.status.state is FlowState.STOPPING:
+        return seen.desired.drain
+    return seen.status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not seen.status.parking
+
+
+def _idle_for(seen: Seen, version: Version, broker: Broker, memory: Memory) -> float | None:
+    if seen.current.left != 0:
+        memory.busy(seen.ref)
+        return None
+    try:
+        published = broker.published(version.ref)
+    except ServerUnreachable:
+        memory.busy(seen.ref)
+        return None
+    return memory.idle_for(seen.ref, 0, published)
+
+
+def _other_versions(seen: Seen, clients: Clients, versions: Versions) -> Seen:
+    status = seen.status
+    if status.replacing:
+        seen = replace(seen, old=_see(seen.ref, status.replacing, clients, versions))
+    if status.incoming:
+        seen = replace(seen, incoming=_see(seen.ref, status.incoming, clients, versions))
+    return seen
+
+
+def _see(ref: FlowRef, number: int, clients: Clients, versions: Versions) -> VersionSeen:
+    try:
+        version = versions.get(clients.store, ref.version(number))
+    except NotFound:
+        return VersionSeen(number, queues={}, rebounding=0)
+    seen = VersionSeen(number, job=see_job(clients.nomad, version), processes=see_processes(clients.nomad, version))
+    return see_queues(clients.broker, version, seen, unacked=True)
+
+
+def see_job(nomad: Nomad, version: Version) -> JobSeen | None:
+    """The registered job of a version; a stopped one counts as none."""
+    job = nomad.job(version.ref.workspace, version.ref.job_id)
+    return None if job is None or job.stopped else JobSeen(job.modify_index, job.counts)
+
+
+def see_processes(nomad: Nomad, version: Version) -> Processes:
+    """Allocations are found by the job's id also after the job was stopped or purged."""
+    live: dict[str, int] = {}
+    restarts: dict[str, int] = {}
+    notes: dict[str, str] = {}
+    for alloc in nomad.allocations(version.ref.workspace, version.ref.job_id):
+        if alloc.client_status in _LIVE:
+            live[alloc.group] = live.get(alloc.group, 0) + 1
+        restarts[alloc.group] = restarts.get(alloc.group, 0) + alloc.restarts
+        if alloc.message and (alloc.client_status in _LIVE or alloc.failed):
+            notes[alloc.group] = alloc.message
+    return Processes(live, restarts, notes)
+
+
+def see_queues(broker: Broker, version: Version, seen: VersionSeen, *, unacked: bool = False) -> VersionSeen:
+    """Depths by passive declare; unacknowledged and rebounding ones from the management API if asked for and
+    if nothing is ready anyway. A broker that does not answer leaves `queues` None."""
+    ids = [step.id for step in version.steps]
+    try:
+        depths = broker.depths(version.ref, ids)
+        queues = {step: QueueSeen(depth.ready, depth.consumers) if depth else None for step, depth in depths.items()}
+        seen = replace(seen, queues=queues)
+        if not unacked or seen.ready:
+            return seen
+        totals = broker.totals(version.ref, ids)
+    except ServerUnreachable:
+        return seen
+    known = _with_unacked(queues, ((step, depth.unacked) for step, depth in totals.steps.items()))
+    return replace(seen, queues=known, rebounding=totals.rebounding)
+
+
+def _with_unacked(queues: dict[str, QueueSeen | None], unacked: Iterable[tuple[str, int]]) -> dict[str, QueueSeen | None]:
+    known = dict(queues)
+    for step, count in unacked:
+        queue = known.get(step)
+        if queue is not None:
+            known[step] = replace(queue, unacked=count)
+    return known

@@ -1,0 +1,84 @@
+"""One look at one flow after the other: see, decide, act, until there is nothing to do but wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import structlog
+
+from nomadflows.controller.acts import Acts
+from nomadflows.controller.clients import Clients
+from nomadflows.controller.memory import Memory
+from nomadflows.controller.observe import Look, look
+from nomadflows.controller.scheduler import Scheduler
+from nomadflows.controller.versions import Versions
+from nomadflows.controller.workqueue import Hints
+from nomadflows.controller.writer import Writer
+from nomadflows.model.errors import Conflict, NotFound
+from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.plan.decide import Act, Decision, decide
+from nomadflows.render.job import Site
+from nomadflows.store.leadership import Leadership
+from nomadflows.store.transaction import LostLeadership
+
+log = structlog.get_logger()
+
+_MOST_ACTS: Final = 20  # in one turn; a flow that wants more makes room for others first
+_AGAIN_S: Final = 0.05
+
+
+class Reconciler:
+    """Shared by the worker threads of a leader."""
+
+    def __init__(
+        self, clients: Callable[[], Clients], fence: Leadership, scheduler: Scheduler, site: Site,
+        wake_fed: Callable[[VersionRef, bool], None],
+    ) -> None:
+        self._clients = clients
+        self._fence = fence
+        self._scheduler = scheduler
+        self._versions = Versions()
+        self._memory = Memory()
+        self._writer = Writer(clients, fence, self._memory)
+        self._aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="aside")
+        self._acts = Acts(clients, self._versions, self._writer, site, self._aside, wake_fed)
+
+    def work(self, ref: FlowRef, hints: Hints) -> float | None:
+        """Bring a flow as far as it will go now; seconds until it wants to be looked at again, None: when signalled.
+
+        Raises what a server said if it could not be done; the flow is then looked at again later.
+        """
+        for _ in range(_MOST_ACTS):
+            if not self._fence.is_leader:
+                raise LostLeadership("another controller leads")
+            seen = self._look(ref, hints)
+            if seen is None:
+                self._memory.forget(ref)
+                self._scheduler.forget(ref)
+                return None
+            decision = decide(seen.seen)
+            if decision.act is Act.WAIT:
+                self._writer.observe(seen, decision)
+                self._scheduler.follow(seen)
+                return decision.recheck_s
+            log.debug("act", flow=str(ref), act=decision.act.value, reason=decision.reason)
+            self._acts.do(seen, decision)
+            hints = hints - _answered(decision)
+        return _AGAIN_S
+
+    def _look(self, ref: FlowRef, hints: Hints) -> Look | None:
+        tick = self._scheduler.next_in(ref)
+        return look(ref, hints, self._clients(), self._versions, self._memory, tick, self._scheduler.lead(ref))
+
+    def close(self) -> None:
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+
+def _answered(decision: Decision) -> Hints:
+    """Hints that an act has dealt with; a message stays said until the flow was woken by it."""
+    return frozenset({"message"}) if decision.act is Act.WAKE else frozenset()
+
+
+EXPECTED: Final = (Conflict, NotFound)

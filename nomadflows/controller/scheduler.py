@@ -1,0 +1,190 @@
+"""Ticks for polling triggers.
+
+A tick is one empty message in the trigger's queue. It is skipped while the previous one waits. Real-time flows
+without a schedule are ticked continuously: the next one when the last was taken, at most one per `min_interval`.
+A parked flow is looked at `lead` seconds before its tick, so that the tick meets warm steps.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from nomadflows.broker.wire import Crypto, tick_message
+from nomadflows.controller.clients import Clients
+from nomadflows.controller.observe import Look
+from nomadflows.model.errors import NomadflowsError
+from nomadflows.model.lifecycle import ACTIVE
+from nomadflows.model.names import FlowRef, VersionRef, input_key
+from nomadflows.model.schedule import next_after
+from nomadflows.model.states import Kind, WantedState, utc_now
+
+log = structlog.get_logger()
+
+DEFAULT_LEAD_S: Final = 2.0
+_RETRY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one flow is ticked."""
+
+    version: VersionRef  # where input goes
+    trigger: str
+    kind: Kind
+    expression: str  # "": continuously
+    zone: str
+    min_interval_s: float
+    lead_s: float = DEFAULT_LEAD_S
+
+    def after(self, moment: datetime) -> datetime:
+        if not self.expression:
+            return moment + timedelta(seconds=self.min_interval_s)
+        return next_after(self.expression, self.zone, moment)
+
+
+class Scheduler:
+    """One thread of the leader. `early(ref)` is called `lead` before a tick of the flow."""
+
+    def __init__(
+        self, clients: Callable[[], Clients], early: Callable[[FlowRef], None], is_leader: Callable[[], bool],
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._clients = clients
+        self._early = early
+        self._is_leader = is_leader
+        self._now = now
+        self._changed = threading.Condition()
+        self._plans: dict[FlowRef, Plan] = {}
+        self._next: dict[FlowRef, datetime] = {}
+        self._warned: dict[FlowRef, datetime] = {}
+        self._heap: list[tuple[datetime, FlowRef]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(timeout=5)
+
+    def follow(self, look: Look) -> None:
+        """Take over what a look at the flow showed: tick it, tick it differently, or no more."""
+        plan = _plan(look, self._clients())
+        ref = look.seen.ref
+        with self._changed:
+            if plan is None:
+                self._drop(ref)
+            elif self._plans.get(ref) != plan:
+                self._plans[ref] = plan
+                self._set_next(ref, plan.after(self._now()))
+
+    def forget(self, ref: FlowRef) -> None:
+        with self._changed:
+            self._drop(ref)
+
+    def next_in(self, ref: FlowRef) -> float | None:
+        """Seconds until the flow's next tick; None: it is not ticked."""
+        with self._changed:
+            due = self._next.get(ref)
+            return None if due is None else (due - self._now()).total_seconds()
+
+    def lead(self, ref: FlowRef) -> float:
+        with self._changed:
+            plan = self._plans.get(ref)
+            return plan.lead_s if plan else DEFAULT_LEAD_S
+
+    def _drop(self, ref: FlowRef) -> None:
+        self._plans.pop(ref, None)
+        self._next.pop(ref, None)
+        self._warned.pop(ref, None)
+
+    def _set_next(self, ref: FlowRef, due: datetime) -> None:
+        self._next[ref] = due
+        lead = timedelta(seconds=self._plans[ref].lead_s)
+        heapq.heappush(self._heap, (due - lead, ref))
+        heapq.heappush(self._heap, (due, ref))
+        self._changed.notify()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            ref = self._take()
+            if ref is not None:
+                self._fire(ref)
+
+    def _take(self) -> FlowRef | None:
+        """Wait for the next moment at which something is due; the flow it concerns."""
+        with self._changed:
+            if not self._heap:
+                self._changed.wait(60)
+                return None
+            moment, ref = self._heap[0]
+            wait = (moment - self._now()).total_seconds()
+            if wait > 0:
+                self._changed.wait(min(wait, 60))
+                return None
+            heapq.heappop(self._heap)
+            return ref
+
+    def _fire(self, ref: FlowRef) -> None:
+        with self._changed:
+            plan, due = self._plans.get(ref), self._next.get(ref)
+        if plan is None or due is None or not self._is_leader():
+            return
+        if self._now() < due:
+            if self._warned.get(ref) != due and (due - self._now()).total_seconds() <= plan.lead_s:
+                self._warned[ref] = due
+                if plan.expression:
+                    self._early(ref)
+            return
+        try:
+            self._tick(plan)
+            following = plan.after(max(due, self._now()))
+        except NomadflowsError as error:
+            log.warning("tick failed, tried again", flow=str(ref), error=str(error))
+            following = self._now() + timedelta(seconds=_RETRY_S)
+        with self._changed:
+            if self._plans.get(ref) == plan:
+                self._set_next(ref, following)
+
+    def _tick(self, plan: Plan) -> None:
+        publish_tick(self._clients(), plan.version, plan.trigger)
+
+
+def publish_tick(clients: Clients, version: VersionRef, trigger: str, *, even_if_waiting: bool = False) -> bool:
+    """Put one tick into a trigger's queue. False: skipped, since the last one still waits."""
+    depth = clients.broker.depths(version, [trigger])[trigger]
+    if depth is None or (depth.ready and not even_if_waiting):
+        return False
+    secret = clients.vault.version_secret(version)
+    body, headers = tick_message(Crypto(secret.crypto_password, secret.crypto_iv), version, trigger)
+    return clients.broker.publish(version.workspace, version.exchange, input_key(trigger), body, headers)
+
+
+def _plan(look: Look, clients: Clients) -> Plan | None:
+    status, version = look.seen.status, look.version
+    if version is None or status.state not in ACTIVE or look.seen.desired.state is not WantedState.RUNNING:
+        return None
+    if status.input_version != version.ref.number:
+        return None
+    trigger = version.trigger
+    name, _, number = status.components.get(trigger.id, "").partition("@")
+    component = clients.store.component(name, number) if number else None
+    if component is None or not component.is_polling(trigger.function):
+        return None
+    definition = version.definition
+    expression = definition.schedule or ("" if look.seen.kind is Kind.REALTIME else DEFAULT_SCHEDULE)
+    lead = max(DEFAULT_LEAD_S, 2 * (status.last_wake_s or 0.0))
+    return Plan(version.ref, trigger.id, look.seen.kind, expression, definition.timezone, definition.min_interval_s, lead)
+
+
+DEFAULT_SCHEDULE: Final = "*/3 * * * *"

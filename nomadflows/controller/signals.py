@@ -1,0 +1,133 @@
+"""What makes the leader look at a flow: a request in the inbox, a message for a parked flow, news from Nomad, and,
+should all these have been missed, a slow full round. Each is a thread that only ever says "look at this flow"."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from nomadflows.controller.clients import Clients
+from nomadflows.controller.scheduler import publish_tick
+from nomadflows.controller.versions import Versions
+from nomadflows.controller.workqueue import WorkQueue
+from nomadflows.model.errors import NomadflowsError, NotFound
+from nomadflows.model.lifecycle import ACTIVE
+from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.store.documents import InboxEntry
+
+log = structlog.get_logger()
+
+_INBOX_WAIT_S: Final = 60.0
+_PAUSE_S: Final = 1.0
+RESYNC_S: Final = 300.0
+
+
+class _Thread:
+    """A daemon thread that repeats `_turn` until it is closed; a failing turn is logged and repeated a little later."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._turn()
+            except NomadflowsError as error:
+                log.warning("signal source failed, tried again", source=self._name, error=str(error))
+                self._closed.wait(_PAUSE_S)
+
+    def _turn(self) -> None:
+        raise NotImplementedError
+
+
+class Inbox(_Thread):
+    """Requests of people, as keys that are deleted once the flow stands in the queue.
+
+    The key goes only after the request is in the queue of a leader that will, on failing, look again by itself;
+    a leader that dies in between is followed by one that begins with a full round.
+    """
+
+    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, versions: Versions) -> None:
+        super().__init__("inbox")
+        self._clients = clients
+        self._queue = queue
+        self._versions = versions
+        self._index = 0
+
+    def _turn(self) -> None:
+        store = self._clients().store
+        entries, self._index = store.inbox(self._index, _INBOX_WAIT_S)
+        for entry in entries:
+            if self._closed.is_set():
+                return
+            self._take(entry)
+            store.done(entry)
+
+    def _take(self, entry: InboxEntry) -> None:
+        if entry.flow is None:
+            log.warning("a key in the inbox names no flow and is removed", key=entry.key)
+            return
+        if entry.request == "run-now":
+            self._run_now(entry.flow)
+        self._queue.add(entry.flow)
+
+    def _run_now(self, ref: FlowRef) -> None:
+        clients = self._clients()
+        record = clients.store.flow(ref)
+        status = record.status.value if record else None
+        if status is None or status.state not in ACTIVE or not status.input_version:
+            log.warning("run-now for a flow that is not active", flow=str(ref))
+            return
+        try:
+            version = self._versions.get(clients.store, ref.version(status.input_version))
+        except NotFound as error:
+            log.warning("run-now failed", flow=str(ref), error=str(error))
+            return
+        publish_tick(clients, version.ref, version.trigger.id, even_if_waiting=True)
+
+
+class NomadEvents(_Thread):
+    """Allocations and jobs that changed, as Nomad tells it."""
+
+    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue) -> None:
+        super().__init__("nomad-events")
+        self._clients = clients
+        self._queue = queue
+
+    def _turn(self) -> None:
+        for event in self._clients().nomad.events({"Allocation": "*", "Job": "*"}, 0, self._closed):
+            version = VersionRef.parse_job(event.namespace, event.job_id)
+            if version is not None:
+                self._queue.add(version.ref)
+
+
+class Resync(_Thread):
+    """All flows, first when the leader begins and then every few minutes: repairs whatever signal was missed."""
+
+    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, found: Callable[[str], None]) -> None:
+        super().__init__("resync")
+        self._clients = clients
+        self._queue = queue
+        self._found = found
+
+    def _turn(self) -> None:
+        began = time.monotonic()
+        records = self._clients().store.flows()
+        for workspace in sorted({record.ref.workspace for record in records}):
+            self._found(workspace)
+        for record in records:
+            self._queue.add(record.ref, "full")
+        log.info("full round", flows=len(records), seconds=round(time.monotonic() - began, 3))
+        self._closed.wait(RESYNC_S)

@@ -1,0 +1,155 @@
+"""Writes a flow's status and history. Every write is compare-and-set on what the look read, and fenced by the
+leader's lock: a controller that was deposed, or looked at something older, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from nomadflows.controller.clients import Clients
+from nomadflows.controller.memory import Memory
+from nomadflows.controller.observe import Look
+from nomadflows.model.states import Condition, Desired, Event, FlowState, Status, StepState, StepStatus, parse_timestamp, timestamp
+from nomadflows.plan.decide import Decision
+from nomadflows.plan.seen import QueueSeen
+from nomadflows.store.keys import DESIRED
+from nomadflows.store.leadership import Leadership
+from nomadflows.store.transaction import Set
+
+log = structlog.get_logger()
+
+_FIGURES_EVERY_S: Final = 10.0
+# Reasons that come and go while all is well share one condition, so that they do not cause a write each.
+_WELL: Final = {
+    "Working": "AllStepsReady", "Idle": "AllStepsReady", "TickDue": "AllStepsReady", "AllocatedForGood": "AllStepsReady",
+}
+_WELL_MESSAGE: Final = "Every step consumes its queue"
+
+
+class Writer:
+    """The only place that writes a status. One for all workers: it holds no state of its own."""
+
+    def __init__(self, clients: Callable[[], Clients], fence: Leadership, memory: Memory) -> None:
+        self.clients = clients
+        self._fence = fence
+        self._memory = memory
+
+    def enter(
+        self, look: Look, decision: Decision, changes: Mapping[str, Any], *,
+        seconds: float | None = None, desired: Desired | None = None,
+    ) -> None:
+        """Write the state a decision leads to, with an event. `desired`: change that too, in the same transaction."""
+        seen = look.seen
+        state = decision.state or seen.status.state
+        changed = state is not seen.status.state or "version" in changes
+        status = replace(
+            seen.status, state=state, since=timestamp(seen.now) if changed else seen.status.since,
+            observed_generation=desired.generation if desired else seen.desired.generation, **changes,
+        )
+        status = replace(status, steps=_steps(look, status), conditions=_conditions(look, status, decision))
+        event = Event(timestamp(seen.now), decision.reason, decision.message, state.value, seconds, seen.desired.by)
+        self._write(look, status, [event], desired)
+        log.info("transition", flow=str(seen.ref), state=state.value, was=seen.status.state.value, reason=decision.reason)
+
+    def update(self, look: Look, changes: Mapping[str, Any], decision: Decision | None) -> None:
+        """Write changes that leave the state as it is; with an event if there is something to tell."""
+        seen = look.seen
+        status = replace(seen.status, observed_generation=seen.desired.generation, **changes)
+        status = replace(status, steps=_steps(look, status))
+        events = []
+        if decision is not None:
+            events.append(Event(timestamp(seen.now), decision.reason, decision.message, status.state.value))
+            log.info("step", flow=str(seen.ref), reason=decision.reason, message=decision.message)
+        self._write(look, status, events, None)
+
+    def observe(self, look: Look, decision: Decision) -> None:
+        """Write what was seen while waiting, if it differs in more than figures, or if those are old."""
+        seen = look.seen
+        status = replace(
+            seen.status, observed_generation=seen.desired.generation, steps=_steps(look, seen.status),
+            conditions=_conditions(look, seen.status, decision),
+        )
+        events = []
+        if seen.status.waking and seen.all_ready and seen.status.state is FlowState.RUNNING:
+            status, event = _awake(look, status)
+            events.append(event)
+        if status == seen.status:
+            return
+        if _without_figures(status) == _without_figures(seen.status) and not self._memory.may_write_figures(
+            seen.ref, _FIGURES_EVERY_S
+        ):
+            return
+        self._write(look, status, events, None)
+
+    def _write(self, look: Look, status: Status, events: list[Event], desired: Desired | None) -> None:
+        store, record = self.clients().store, look.record
+        also = []
+        if desired is not None:
+            also.append(Set(store.keys.flow(look.seen.ref, DESIRED), desired.to_json(), record.desired.index))
+        store.write_status(
+            look.seen.ref, status, events, expected_index=record.status.index, fence=self._fence, also=also
+        )
+
+
+def _awake(look: Look, status: Status) -> tuple[Status, Event]:
+    seconds = round((look.seen.now - parse_timestamp(look.seen.status.waking)).total_seconds(), 3)
+    message = f"All {len(look.seen.replicas)} steps consume their queues again"
+    event = Event(timestamp(look.seen.now), "Awake", message, status.state.value, seconds)
+    return replace(status, waking="", last_wake_s=seconds), event
+
+
+def _without_figures(status: Status) -> Status:
+    return replace(status, steps=tuple(replace(step, ready=0, unacked=0) for step in status.steps))
+
+
+def _conditions(look: Look, status: Status, decision: Decision) -> tuple[Condition, ...]:
+    reason = _WELL.get(decision.reason, decision.reason)
+    message = _WELL_MESSAGE if reason != decision.reason else decision.message
+    ready = status.state in {FlowState.RUNNING, FlowState.SLEEPING} and reason not in {"StepsNotReady", "BrokerUnknown"}
+    old = next((condition for condition in look.seen.status.conditions if condition.type == "Ready"), None)
+    new = Condition("Ready", "True" if ready else "False", reason, message, timestamp(look.seen.now))
+    if old is not None and (old.status, old.reason) == (new.status, new.reason):
+        same_text = old.message == new.message or reason in {"StepsNotReady", "Draining", "StepsLeaving"}
+        new = old if same_text else replace(new, at=old.at)
+    others = tuple(condition for condition in look.seen.status.conditions if condition.type != "Ready")
+    return (new, *others)
+
+
+def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
+    version = look.version
+    if version is None or status.state is FlowState.STOPPED:
+        return ()
+    if version.ref.number != status.version:  # a publish just changed it; the next look shows its steps
+        return status.steps
+    current = look.seen.current
+    known = {step.id: step for step in status.steps}
+    steps = []
+    for step in version.steps:
+        queue = (current.queues or {}).get(step.id)
+        before = known.get(step.id)
+        steps.append(StepStatus(
+            id=step.id, kind=step.kind, component=status.components.get(step.id, step.use),
+            state=_step_state(status, queue, (current.job.counts if current.job else {}).get(step.id, 0)),
+            replicas=(current.job.counts if current.job else {}).get(step.id, 0),
+            consumers=queue.consumers if queue else 0, ready=queue.ready if queue else 0,
+            unacked=(queue.unacked if queue and queue.unacked is not None else before.unacked if before and queue and queue.consumers else 0),
+            restarts=current.processes.restarts.get(step.id, before.restarts if before else 0),
+            message="" if queue and queue.consumers else current.processes.notes.get(step.id, ""),
+        ))
+    return tuple(steps)
+
+
+def _step_state(status: Status, queue: QueueSeen | None, count: int) -> StepState:
+    consumers = queue.consumers if queue else 0
+    if status.state in {FlowState.SUSPENDING, FlowState.STOPPING} or status.parking:
+        return StepState.SHUTTING_DOWN if consumers else StepState.SLEEPING
+    if status.state is FlowState.SUSPENDED:
+        return StepState.SUSPENDED
+    if status.state is FlowState.SLEEPING:
+        return StepState.SLEEPING
+    if consumers:
+        return StepState.RUNNING
+    return StepState.STARTING if count or status.state is FlowState.STARTING else StepState.SLEEPING

@@ -1,0 +1,111 @@
+"""What the controller sees of one flow at one moment: the only input of a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Desired, Kind, Status, WorkspaceType
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSeen:
+    """A step's input queue. `unacked` is None where nobody asked."""
+
+    ready: int
+    consumers: int
+    unacked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """The Nomad job of one version."""
+
+    modify_index: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_parked(self) -> bool:
+        return not any(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Allocations of one version, per group (= step)."""
+
+    live: Mapping[str, int] = field(default_factory=dict)  # that run or are about to
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)  # newest task event, where it is a complaint
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSeen:
+    """One version's job and queues. `queues` is None when the broker did not answer: unknown is not idle."""
+
+    number: int
+    job: JobSeen | None = None  # None: not registered, or stopped
+    processes: Processes = field(default_factory=Processes)
+    queues: Mapping[str, QueueSeen | None] | None = None  # a queue that does not exist is None
+    rebounding: int | None = None
+
+    @property
+    def ready(self) -> int:
+        return sum(queue.ready for queue in (self.queues or {}).values() if queue)
+
+    @property
+    def left(self) -> int | None:
+        """Messages that are anywhere in this version, or None if that cannot be told."""
+        if self.queues is None or self.rebounding is None:
+            return None
+        unacked = [queue.unacked for queue in self.queues.values() if queue]
+        if None in unacked:
+            return None
+        return self.ready + sum(count or 0 for count in unacked) + self.rebounding
+
+    @property
+    def gone(self) -> bool:
+        """No process of it is left: neither Nomad nor the broker knows one."""
+        return not any(self.processes.live.values()) and self.queues is not None and not any(q.consumers for q in self.queues.values() if q)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Everything a decision looks at."""
+
+    ref: FlowRef
+    now: datetime
+    desired: Desired
+    status: Status
+    current: VersionSeen  # of status.version
+    old: VersionSeen | None = None  # of status.replacing
+    incoming: VersionSeen | None = None  # of status.incoming
+    kind: Kind = Kind.ORDINARY
+    workspace: WorkspaceType = WorkspaceType.FULL
+    replicas: Mapping[str, int] = field(default_factory=dict)  # wanted, per step of status.version
+    idle_after_s: float = 60.0
+    drain_s: float = 30.0
+    ready_timeout_s: float = 120.0
+    idle_for_s: float | None = None  # how long nothing was left to do; None: busy or unknown
+    message: bool = False  # a message came in since the last look
+    tick_in_s: float | None = None  # until the next tick is due
+    wake_lead_s: float = 2.0
+    failures: Mapping[str, int] = field(default_factory=dict)  # exits of a step since it was last ready
+    queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
+    max_failures: int = 5
+    drifted: tuple[str, ...] = ()  # what strangers changed of the version's job, queues or role
+
+    @property
+    def all_ready(self) -> bool:
+        """Every step's queue has a consumer."""
+        queues = self.current.queues
+        return queues is not None and all((q := queues.get(step)) is not None and q.consumers for step in self.replicas)
+
+    @property
+    def not_ready(self) -> list[str]:
+        queues = self.current.queues or {}
+        return [step for step in self.replicas if not ((q := queues.get(step)) and q.consumers)]
+
+    def seconds_since(self, moment: datetime) -> float:
+        return (self.now - moment).total_seconds()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import threading
+
+from nomadflows.controller.workqueue import WorkQueue
+from nomadflows.model.names import FlowRef
+
+A, B = FlowRef("default", "a"), FlowRef("default", "b")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_flow_stands_in_the_queue_once_with_all_its_hints() -> None:
+    queue = WorkQueue()
+    queue.add(A, "message")
+    queue.add(B)
+    queue.add(A, "full")
+    assert queue.take() == (A, frozenset({"message", "full"}))
+    assert queue.take() == (B, frozenset())
+
+
+def test_a_signal_during_work_brings_the_flow_back_afterwards_and_not_before() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    assert queue.take() == (A, frozenset())
+    queue.add(A, "message")
+    queue.add(B)
+    assert queue.take() == (B, frozenset())
+    queue.done(A)
+    assert queue.take() == (A, frozenset({"message"}))
+
+
+def test_a_later_look_comes_when_it_is_due_and_the_earliest_wish_holds() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock)
+    queue.add_after(A, 10)
+    queue.add_after(A, 5)
+    queue.add_after(B, 7)
+    clock.now = 6
+    assert queue.take() == (A, frozenset())
+    clock.now = 8
+    assert queue.take() == (B, frozenset())
+    queue.done(A)
+    queue.done(B)
+    clock.now = 20
+    queue.add(A, "x")
+    assert queue.take() == (A, frozenset({"x"}))
+
+
+def test_failures_wait_longer_and_longer_and_keep_their_hints() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock)
+    delays = []
+    queue.add(A, "message")
+    for _ in range(12):
+        taken = queue.take()
+        assert taken == (A, frozenset({"message"}))
+        delays.append(queue.failed(*taken))
+        clock.now += delays[-1]
+    assert delays[0] < 0.7
+    assert delays[3] > 2 * delays[0]
+    assert 45 <= delays[-1] <= 75
+    assert queue.take() is not None
+    queue.done(A)
+    queue.add(A)
+    queue.take()
+    assert queue.failed(A, frozenset()) < 0.7
+
+
+def test_closing_ends_those_who_wait() -> None:
+    queue = WorkQueue()
+    ended = threading.Event()
+
+    def worker() -> None:
+        assert queue.take() is None
+        ended.set()
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    queue.close()
+    assert ended.wait(5)
+    thread.join()
+
+
+def test_one_flow_is_worked_on_by_one_worker_at_a_time() -> None:
+    queue = WorkQueue()
+    at_once: dict[FlowRef, int] = {A: 0, B: 0}
+    worst = 0
+    lock = threading.Lock()
+    left = 400
+
+    def worker() -> None:
+        nonlocal worst, left
+        while taken := queue.take():
+            ref, _ = taken
+            with lock:
+                at_once[ref] += 1
+                worst = max(worst, at_once[ref])
+            queue.add(ref)
+            with lock:
+                at_once[ref] -= 1
+                left -= 1
+                if left <= 0:
+                    queue.close()
+            queue.done(ref)
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    queue.add(A)
+    queue.add(B)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert worst == 1

@@ -1,0 +1,221 @@
+"""What the controller does next, for what it may see. No server is near."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Desired, FlowState, Kind, Status, WantedState, WorkspaceType, timestamp
+from nomadflows.plan.decide import Act, decide
+from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
+
+NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
+STEPS = {"orders": 1, "store": 2}
+UP = JobSeen(modify_index=7, counts=STEPS)
+PARKED = JobSeen(modify_index=7, counts=dict.fromkeys(STEPS, 0))
+EMPTY = {step: QueueSeen(ready=0, consumers=0, unacked=0) for step in STEPS}
+CONSUMED = {step: QueueSeen(ready=0, consumers=count, unacked=0) for step, count in STEPS.items()}
+LIVE = Processes(live=STEPS)
+
+
+def seen(state: FlowState, wanted: str = "running", **changes: Any) -> Seen:
+    status = Status(state=state, version=0 if state is FlowState.STOPPED else 1, since=timestamp(NOW), job_index=7)
+    base = Seen(
+        ref=FlowRef("default", "orders"), now=NOW, status=status, replicas=STEPS,
+        desired=Desired(state=WantedState(wanted), version=1, generation=3, by="ann"),
+        current=VersionSeen(1, job=UP, processes=LIVE, queues=CONSUMED, rebounding=0),
+    )
+    return replace(base, **changes)
+
+
+def test_a_start_is_begun_from_stopped() -> None:
+    decision = decide(seen(FlowState.STOPPED, current=VersionSeen(1)))
+    assert (decision.act, decision.state) == (Act.START, FlowState.STARTING)
+    assert "ann" in decision.message
+
+
+def test_starting_registers_the_job_first() -> None:
+    decision = decide(seen(FlowState.STARTING, current=VersionSeen(1, queues=dict.fromkeys(STEPS))))
+    assert decision.act is Act.BRING_UP
+
+
+def test_starting_waits_until_every_step_has_a_consumer() -> None:
+    one = {**CONSUMED, "store": QueueSeen(0, 0)}
+    view = VersionSeen(1, job=UP, processes=replace(LIVE, notes={"store": "Exit Code: 1"}), queues=one)
+    decision = decide(seen(FlowState.STARTING, current=view))
+    assert decision.act is Act.WAIT
+    assert "store (Exit Code: 1)" in decision.message
+
+
+def test_a_start_that_takes_long_says_so() -> None:
+    view = VersionSeen(1, job=UP, queues=EMPTY)
+    late = seen(FlowState.STARTING, current=view, now=NOW + timedelta(seconds=40))
+    assert "longer than expected (40 s)" in decide(late).message
+
+
+def test_all_steps_ready_is_running() -> None:
+    decision = decide(seen(FlowState.STARTING))
+    assert (decision.act, decision.state) == (Act.ENTER, FlowState.RUNNING)
+
+
+@pytest.mark.parametrize("idle", [None, 0.0, 59.9])
+def test_a_flow_that_worked_lately_is_not_parked(idle: float | None) -> None:
+    assert decide(seen(FlowState.RUNNING, idle_for_s=idle)).act is Act.WAIT
+
+
+def test_an_idle_ordinary_flow_is_parked_and_a_realtime_one_never() -> None:
+    assert decide(seen(FlowState.RUNNING, idle_for_s=60.0)).act is Act.PREPARE_PARK
+    assert decide(seen(FlowState.RUNNING, idle_for_s=1e6, kind=Kind.REALTIME)).act is Act.WAIT
+
+
+def test_unknown_is_not_idle() -> None:
+    view = VersionSeen(1, job=UP, processes=LIVE, queues=None)
+    decision = decide(seen(FlowState.RUNNING, current=view, idle_for_s=1e6))
+    assert (decision.act, decision.reason) == (Act.WAIT, "BrokerUnknown")
+
+
+def test_a_tick_within_the_lead_keeps_a_flow_up_and_wakes_a_parked_one() -> None:
+    assert decide(seen(FlowState.RUNNING, idle_for_s=100.0, tick_in_s=1.0)).reason == "TickDue"
+    parked = VersionSeen(1, job=PARKED, queues=EMPTY)
+    assert decide(seen(FlowState.SLEEPING, current=parked, tick_in_s=1.0)).act is Act.WAKE
+    assert decide(seen(FlowState.SLEEPING, current=parked, tick_in_s=100.0)).act is Act.WAIT
+
+
+PARKING = Status(state=FlowState.RUNNING, version=1, since=timestamp(NOW), job_index=7, parking=True)
+
+
+def test_parking_takes_the_job_down_then_waits_for_the_last_process_then_sleeps() -> None:
+    up = seen(FlowState.RUNNING, status=PARKING)
+    assert decide(up).act is Act.PARK
+    leaving = replace(up, current=VersionSeen(1, job=PARKED, processes=Processes(live={"store": 1}), queues=EMPTY))
+    assert decide(leaving).act is Act.WAIT
+    consumed = replace(up, current=VersionSeen(1, job=PARKED, queues=CONSUMED))
+    assert decide(consumed).act is Act.WAIT
+    gone = replace(up, current=VersionSeen(1, job=PARKED, queues=EMPTY))
+    assert (decide(gone).act, decide(gone).state) == (Act.ENTER, FlowState.SLEEPING)
+
+
+@pytest.mark.parametrize("job", [UP, PARKED])
+@pytest.mark.parametrize("how", ["signal", "queue"])
+def test_a_message_while_parking_always_wakes(job: JobSeen, how: str) -> None:
+    queues = {**EMPTY, "orders": QueueSeen(1, 0)} if how == "queue" else EMPTY
+    view = seen(FlowState.RUNNING, status=PARKING, current=VersionSeen(1, job=job, queues=queues), message=how == "signal")
+    assert decide(view).act is Act.WAKE
+
+
+def test_a_message_wakes_a_sleeping_flow_without_asking_for_queues() -> None:
+    decision = decide(seen(FlowState.SLEEPING, current=VersionSeen(1, job=PARKED), message=True))
+    assert (decision.act, decision.state) == (Act.WAKE, FlowState.RUNNING)
+
+
+def test_a_parked_job_that_was_purged_by_hand_is_registered_again() -> None:
+    decision = decide(seen(FlowState.SLEEPING, current=VersionSeen(1, queues=EMPTY)))
+    assert (decision.act, decision.reason) == (Act.PARK, "DriftRepaired")
+
+
+@pytest.mark.parametrize(("current", "word"), [
+    (VersionSeen(1, queues=CONSUMED), "missing"),
+    (VersionSeen(1, job=JobSeen(7, {"orders": 5, "store": 2}), queues=CONSUMED), "counts"),
+    (VersionSeen(1, job=JobSeen(9, STEPS), queues=CONSUMED), "somebody else"),
+    (VersionSeen(1, job=UP, queues={**CONSUMED, "store": None}), "store"),
+])
+def test_drift_of_a_running_flow_is_repaired(current: VersionSeen, word: str) -> None:
+    decision = decide(seen(FlowState.RUNNING, current=current))
+    assert (decision.act, decision.reason) == (Act.BRING_UP, "DriftRepaired")
+    assert word in decision.message
+
+
+def test_a_stop_is_a_wish_that_comes_before_everything_else() -> None:
+    for state in FlowState:
+        if state not in {FlowState.STOPPED, FlowState.STOPPING}:
+            decision = decide(seen(state, "stopped"))
+            assert (decision.act, decision.state) == (Act.ENTER, FlowState.STOPPING)
+
+
+def test_stopping_drains_if_asked_then_stops_the_job_then_waits_then_cleans_up() -> None:
+    stopping = seen(FlowState.STOPPING, "stopped")
+    assert decide(stopping).act is Act.STOP_JOB
+    work = {**CONSUMED, "store": QueueSeen(3, 2, 1)}
+    busy = replace(stopping, desired=replace(stopping.desired, drain=True), current=replace(stopping.current, queues=work))
+    assert "4 messages" in decide(busy).message
+    leaving = replace(stopping, current=VersionSeen(1, processes=LIVE, queues=EMPTY))
+    assert decide(leaving).act is Act.WAIT
+    gone = replace(stopping, current=VersionSeen(1, queues=EMPTY))
+    assert (decide(gone).act, decide(gone).state) == (Act.CLEAN_UP, FlowState.STOPPED)
+
+
+def test_suspending_keeps_the_queues() -> None:
+    suspending = seen(FlowState.SUSPENDING, "suspended")
+    assert decide(suspending).act is Act.PARK
+    full = {**EMPTY, "store": QueueSeen(12, 0, 0)}
+    gone = decide(replace(suspending, current=VersionSeen(1, job=PARKED, queues=full)))
+    assert (gone.state, "12 messages are kept" in gone.message) == (FlowState.SUSPENDED, True)
+
+
+@pytest.mark.parametrize(("workspace", "state"), [
+    (WorkspaceType.FULL, FlowState.SUSPENDING), (WorkspaceType.LIMITED, FlowState.STOPPING),
+])
+def test_five_start_failures_suspend_or_in_a_limited_workspace_stop(workspace: WorkspaceType, state: FlowState) -> None:
+    view = VersionSeen(1, job=UP, queues={**CONSUMED, "store": QueueSeen(0, 0)})
+    failing = seen(FlowState.STARTING, current=view, failures={"store": 5}, workspace=workspace)
+    decision = decide(failing)
+    assert (decision.act, decision.state) == (Act.SUSPEND_ITSELF, state)
+    assert "store" in decision.message
+    assert decide(replace(failing, failures={"store": 4})).act is Act.WAIT
+
+
+def test_a_queue_over_80_percent_suspends_only_if_its_step_runs() -> None:
+    full = {**CONSUMED, "store": QueueSeen(60_001, 2, 0)}
+    decision = decide(seen(FlowState.RUNNING, current=VersionSeen(1, job=UP, queues=full)))
+    assert (decision.act, decision.reason) == (Act.SUSPEND_ITSELF, "QueueLimit")
+    below = {**CONSUMED, "store": QueueSeen(60_000, 2, 0)}
+    assert decide(seen(FlowState.RUNNING, current=VersionSeen(1, job=UP, queues=below))).act is Act.WAIT
+
+
+def publishing(strategy: str, **changes: Any) -> Seen:
+    base = seen(FlowState.RUNNING, **changes)
+    return replace(base, desired=replace(base.desired, version=2, strategy=strategy, at=timestamp(NOW)))
+
+
+def test_replace_goes_through_starting() -> None:
+    decision = decide(publishing("replace"))
+    assert (decision.act, decision.state) == (Act.REPLACE, FlowState.STARTING)
+
+
+def test_the_replaced_version_drains_then_leaves_then_moves_then_the_new_one_comes_up() -> None:
+    status = Status(state=FlowState.STARTING, version=2, replacing=1, input_version=2, since=timestamp(NOW))
+    base = publishing("replace", status=status, current=VersionSeen(2, queues=EMPTY))
+    work = {**CONSUMED, "store": QueueSeen(3, 2, 1)}
+    draining = replace(base, old=VersionSeen(1, job=UP, processes=LIVE, queues=work, rebounding=0))
+    assert decide(draining).reason == "Draining"
+    assert decide(replace(draining, now=NOW + timedelta(seconds=31))).act is Act.RETIRE_DOWN
+    idle = replace(base, old=VersionSeen(1, job=UP, processes=LIVE, queues=CONSUMED, rebounding=0))
+    assert decide(idle).act is Act.RETIRE_DOWN
+    leaving = replace(base, old=VersionSeen(1, processes=LIVE, queues=EMPTY))
+    assert decide(leaving).act is Act.WAIT
+    assert decide(replace(base, old=VersionSeen(1, queues=work | EMPTY))).act is Act.RETIRE
+    assert decide(replace(base, status=replace(status, replacing=0))).act is Act.BRING_UP
+
+
+def test_handover_brings_the_new_version_up_first_and_switches_only_when_it_is_ready() -> None:
+    begun = publishing("handover")
+    assert decide(begun).act is Act.HAND_OVER
+    status = replace(begun.status, incoming=2)
+    warming = replace(begun, status=status, incoming=VersionSeen(2, job=UP, queues=EMPTY))
+    assert decide(warming).reason == "WarmingUp"
+    assert decide(replace(warming, incoming=VersionSeen(2, job=UP, queues=CONSUMED))).act is Act.SWITCH
+    late = replace(warming, now=NOW + timedelta(seconds=121))
+    assert decide(late).act is Act.ROLL_BACK
+    assert decide(replace(late, incoming=VersionSeen(2, job=UP, queues=None))).act is Act.WAIT
+
+
+def test_every_state_has_an_answer_for_a_broker_that_is_silent() -> None:
+    for state in FlowState:
+        for wanted in WantedState:
+            decision = decide(seen(state, wanted.value, current=VersionSeen(1, job=UP, queues=None), idle_for_s=None))
+            assert decision.act not in {Act.PREPARE_PARK, Act.CLEAN_UP, Act.RETIRE}
+            assert decision.message
