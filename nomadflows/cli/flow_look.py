@@ -65,7 +65,7 @@ def versions(session: Session, flow: str, number: int | None) -> None:
     """
     ref = session.ref(flow)
     record = existing(session, ref)
-    active = views.documents(record)[2].version
+    active = record.status.value.version
     documents = sorted(session.store.versions(ref), key=lambda document: -int(document["number"]))
     if number is not None:
         _print_version(session, ref.version(number), documents)
@@ -103,7 +103,7 @@ def queues(session: Session, flow: str) -> None:
     """
     record = existing(session, session.ref(flow))
     rows = _queue_rows(session, record)
-    none = f"{record.ref} is {views.documents(record)[2].state}: it has no queues."
+    none = f"{record.ref} is {record.status.value.state}: it has no queues."
     output.emit(session.output, rows, lambda: output.table(
         ["STEP", "QUEUE", "READY", "UNACKED", "CONSUMERS"],
         [[row["step"], row["queue"], row["ready"], row["unacked"], row["consumers"]] for row in rows],
@@ -113,7 +113,7 @@ def queues(session: Session, flow: str) -> None:
 
 def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
     """Ready and consumers from the broker itself; in work, which only its management API knows, if that answers."""
-    status = views.documents(record)[2]
+    status = record.status.value
     if not status.version or status.state is FlowState.STOPPED:
         return []
     version = record.ref.version(status.version)

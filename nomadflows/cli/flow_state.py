@@ -68,7 +68,7 @@ def stop(session: Session, *, flow: str, drain: bool, yes: bool, why: str, wait:
 
     ref = session.ref(flow)
     record = existing(session, ref)
-    if not drain and show.documents(record)[2].state is not FlowState.STOPPED:
+    if not drain and record.status.value.state is not FlowState.STOPPED:
         _confirm(ref, unprocessed(session, record), yes)
     desired = requests.stop(session.store, ref, by=session.user, why=why, drain=drain)
     _report(session, ref, desired, asked="stop requested" + (", after its queues are empty" if drain else ""), wait=wait, seconds=wait_timeout)
@@ -127,13 +127,13 @@ def run_now(session: Session, *, flow: str, wait: bool, wait_timeout: float) -> 
     from nomadflows.store import requests
 
     ref = session.ref(flow)
-    before = show.documents(existing(session, ref))[2].last_tick
+    before = existing(session, ref).status.value.last_tick
     requests.run_now(session.store, ref, by=session.user)
     if not wait:
         _print(session, ref, f"{ref}: a tick is requested")
         return
     record = wait_for_tick(session.store, ref, before, wait_timeout)
-    _print(session, ref, f"{ref}: the trigger got a tick at {show.documents(record)[2].last_tick}", record)
+    _print(session, ref, f"{ref}: the trigger got a tick at {record.status.value.last_tick}", record)
 
 
 @click.command("enable-realtime")
@@ -180,7 +180,7 @@ def existing(session: Session, ref: FlowRef) -> FlowRecord:
 
 def unprocessed(session: Session, record: FlowRecord) -> int | None:
     """How many messages wait in the active version's queues; None if the broker does not say."""
-    _, _, status = show.documents(record)
+    status = record.status.value
     if not status.version or not status.steps:
         return 0
     try:
@@ -216,7 +216,7 @@ def _report(session: Session, ref: FlowRef, desired: Desired, *, asked: str, wai
 
 def outcome(record: FlowRecord) -> str:
     """The end of a wait, in a sentence."""
-    _, _, status = show.documents(record)
+    status = record.status.value
     if status.state is FlowState.STOPPED:
         return f"{record.ref} is Stopped; {status.dropped} message{'' if status.dropped == 1 else 's'} dropped"
     warm_up = f"; warm-up {status.warm_up_s:.2f} s" if status.warm_up_s is not None else ""

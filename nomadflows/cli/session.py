@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # each costs more to import than a command may take to start
     from nomadflows.broker.admin import Broker
     from nomadflows.cluster import Nomad
     from nomadflows.settings import Settings
-    from nomadflows.store import Store
+    from nomadflows.store.store import Store
     from nomadflows.vault import Vault
 
 FORMATS = ("table", "json", "yaml")
@@ -49,7 +49,7 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        from nomadflows.store import Store
+        from nomadflows.store.store import Store
 
         s = self.settings
         return Store(s.consul_addr, s.consul_token, prefix=s.kv_prefix, cacert=s.consul_cacert, timeout=s.timeout)
@@ -81,14 +81,9 @@ class Session:
     @cached_property
     def user(self) -> str:
         """Who is written into `by` and `author`."""
-        import getpass
+        from nomadflows.store.requests import whoami
 
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError, ImportError):  # a user id without a name, as in containers
-            import os
-
-            return f"uid-{os.getuid()}"
+        return whoami()
 
     def ref(self, text: str) -> FlowRef:
         """`flow` in the session's workspace, or `workspace/flow`."""
@@ -131,10 +126,10 @@ def _flow_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     session = ctx.find_object(Session) or Session()
     session.flags["timeout"] = 1.0
     try:
-        records = session.store.flows(session.settings.workspace)
+        refs = session.store.flow_refs(session.settings.workspace)
     except NomadflowsError:
         return []
-    return [record.ref.flow for record in records if record.ref.flow.startswith(incomplete)]
+    return [ref.flow for ref in refs if ref.flow.startswith(incomplete)]
 
 
 def flow_argument(function: F) -> F:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nomadflows.cli import output
-from nomadflows.model.states import Desired, Kind, Meta, Status
+from nomadflows.model.states import Desired, Meta, Status
 
 if TYPE_CHECKING:
     from nomadflows.store import FlowRecord
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def show_json(record: FlowRecord) -> Json:
     """The shape programs rely on. What is not known yet is null, never absent."""
-    meta, desired, status = documents(record)
+    meta, desired, status = record.meta.value, record.desired.value, record.status.value
     return {
         "workspace": record.ref.workspace,
         "flow": record.ref.flow,
@@ -46,18 +46,9 @@ def _step_json(step: Json) -> Json:
     return {name: step[name] for name in _STEP_FIELDS}
 
 
-def documents(record: FlowRecord) -> tuple[Meta, Desired, Status]:
-    """The documents of a flow; a new flow has neither a wish nor a status yet."""
-    return (
-        record.meta.value if record.meta else Meta(name=record.ref.flow, kind=Kind.ORDINARY),
-        record.desired.value if record.desired else Desired(),
-        record.status.value if record.status else Status(),
-    )
-
-
 def show_text(record: FlowRecord) -> str:
     """One flow for people: its state, why, then its steps."""
-    meta, desired, status = documents(record)
+    meta, desired, status = record.meta.value, record.desired.value, record.status.value
     facts = output.fields([
         ("flow", str(record.ref)),
         ("kind", meta.kind.value),
@@ -101,17 +92,17 @@ def _wanted(desired: Desired, status: Status) -> str:
 
 
 def list_json(record: FlowRecord) -> Json:
-    meta, desired, status = documents(record)
+    meta, desired, status = record.meta.value, record.desired.value, record.status.value
     return {
         "workspace": record.ref.workspace, "flow": record.ref.flow, "kind": meta.kind.value,
         "state": status.state.value, "since": status.since or None, "version": status.version, "latest": meta.latest,
         "desired": desired.state.value, "draft": record.has_draft, "next_tick": status.next_tick or None,
-        "ready": sum(step.ready for step in status.steps),
+        "ready": sum(step.ready for step in status.steps), "problem": record.problem or None,
     }  # fmt: skip
 
 
 def list_text(rows: list[Json]) -> str:
-    return output.table(
+    listed = output.table(
         ["WORKSPACE", "FLOW", "KIND", "STATE", "FOR", "VERSION", "LATEST", "DRAFT", "NEXT TICK"],
         [
             [
@@ -122,3 +113,4 @@ def list_text(rows: list[Json]) -> str:
         ],
         none="No flows. `nomadflows flow apply FILE` stores one.",
     )  # fmt: skip
+    return "\n".join([listed, *(f"{row['flow']}: {row['problem']}" for row in rows if row["problem"])])

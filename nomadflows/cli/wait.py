@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nomadflows.cli import output
-from nomadflows.cli.show import documents
-from nomadflows.model.errors import Conflict, NotFound, Refused, WaitTimeout
+from nomadflows.model.errors import Conflict, Refused, WaitTimeout
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Status, StepState, WantedState
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from nomadflows.store import FlowRecord, Store
 
 DEFAULT_S = 120.0
-_POLL_S = 0.15
 _UNHEARD_S = 4.0
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,22 +81,26 @@ def _overtaken(ref: FlowRef, goal: Goal, desired: Desired, status: Status) -> bo
 
 def _follow(store: Store, ref: FlowRef, seconds: float, done: Callable[[Desired, Status], bool]) -> FlowRecord:
     begun = time.monotonic()
+    index = 0
     with _progress() as progress:
         while True:
-            record = store.flow(ref)
-            if record is None:
-                raise NotFound(f"{ref} was deleted while waiting")
-            _, desired, status = documents(record)
+            record, index = store.wait_flow(ref, index, max(0.0, min(progress.look_s, begun + seconds - time.monotonic())))
+            desired, status = record.desired.value, record.status.value
             elapsed = time.monotonic() - begun
-            if done(desired, status):
-                progress.line(status, elapsed)
-                return record
             progress.line(status, elapsed)
+            if done(desired, status):
+                return record
             if elapsed > _UNHEARD_S and status.observed_generation < desired.generation:
-                progress.note("no controller has taken this up yet: see `nomadflows doctor`, `nomadflows dev status`")
+                progress.note(_unheard(store))
             if elapsed >= seconds:
                 raise _ran_out(ref, status, seconds)
-            time.sleep(min(_POLL_S, max(0.01, seconds - elapsed)))
+
+
+def _unheard(store: Store) -> str:
+    leader = store.client.get(store.keys.leader)
+    if leader is None or not leader.session:
+        return "no controller runs, so nothing happens: `nomadflows controller run`, or `nomadflows dev up` for a local one"
+    return "the controller has not taken this up yet; its log says why, and `nomadflows doctor` looks closer"
 
 
 def _ran_out(ref: FlowRef, status: Status, seconds: float) -> WaitTimeout:
@@ -111,6 +113,8 @@ def _ran_out(ref: FlowRef, status: Status, seconds: float) -> WaitTimeout:
 
 class _Lines:
     """One line per change."""
+
+    look_s = 1.0
 
     def __init__(self) -> None:
         self._last = ""
@@ -134,6 +138,7 @@ class _Lines:
 class _Terminal(_Lines):
     """One line that is written over."""
 
+    look_s = 0.2  # the line turns while nothing changes
     _TURN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
     def __init__(self) -> None:

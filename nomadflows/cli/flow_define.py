@@ -1,0 +1,155 @@
+"""`flow validate|apply|publish|delete`: from a flow file to a published version, and away again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nomadflows.cli import output, show
+from nomadflows.cli.catalogue import Catalogue, recorded, shipped
+from nomadflows.cli.flow_state import existing, outcome
+from nomadflows.cli.session import Session, flow_argument, pass_session
+from nomadflows.cli.wait import Goal, wait_for, wait_options
+from nomadflows.model.errors import InputError, Refused, ServerUnreachable
+from nomadflows.model.states import WantedState
+
+if TYPE_CHECKING:
+    from nomadflows.model.flow import FlowDefinition
+    from nomadflows.store.requests import Applied
+
+file_argument = click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True))
+
+
+def read_definition(file: str, components: Catalogue) -> FlowDefinition:
+    """A flow file, checked against the components there are. InputError lists every mistake with its line."""
+    from nomadflows.model.flowfile import parse_flow_file
+
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    return parse_flow_file(text, "<stdin>" if file == "-" else file, components)
+
+
+def _reachable_components(session: Session) -> Catalogue:
+    try:
+        return recorded(session.store)
+    except ServerUnreachable as error:
+        click.echo(f"Note: checked against the built-in components only: {error.message}", err=True)
+        return shipped()
+
+
+@click.command()
+@file_argument
+@pass_session
+def validate(session: Session, file: str) -> None:
+    """Check a flow file; nothing is stored.
+
+    Mistakes are listed as file:line: field. Without servers only built-in components are known.
+
+    \b
+    Examples:
+      nomadflows flow validate examples/orders-to-warehouse.yaml
+      cat flow.yaml | nomadflows flow validate -
+    """
+    from nomadflows.model.graph import expand
+
+    definition = read_definition(file, _reachable_components(session))
+    steps = [{"id": step.id, "kind": step.kind, "component": step.use, "after": list(step.after)} for step in expand(definition)]
+    output.emit(
+        session.output,
+        {"flow": definition.flow, "kind": definition.kind, "steps": steps},
+        lambda: f"{file} is valid: flow {definition.flow}, {len(definition.steps)} steps, {len(steps)} with the mappers",
+    )
+
+
+@click.command()
+@file_argument
+@pass_session
+def apply(session: Session, file: str) -> None:
+    """Store a flow file as the flow's draft. What runs is not touched.
+
+    \b
+    Examples:
+      nomadflows flow apply examples/orders-to-warehouse.yaml
+      nomadflows flow apply -w sales flow.yaml
+    """
+    from nomadflows.store import requests
+
+    definition = read_definition(file, recorded(session.store))
+    ref = session.ref(definition.flow)
+    applied = requests.apply(session.store, ref, definition.to_json(), by=session.user)
+    said = f"{ref} is created; its draft is stored" if applied.created else f"{ref}: {_draft_said(applied)}"
+    output.emit(
+        session.output,
+        {"workspace": ref.workspace, "flow": ref.flow, "created": applied.created, "changed": applied.changed, "draft": applied.draft},
+        lambda: f"{said}\n  next: nomadflows flow publish {ref.flow}" if applied.draft else said,
+    )
+
+
+def _draft_said(applied: Applied) -> str:
+    if applied.changed:
+        return "the draft is stored" if applied.draft else "as published; the draft is withdrawn"
+    return "nothing changed" if applied.draft else "nothing changed, it is published as it is"
+
+
+@click.command()
+@flow_argument
+@click.option(
+    "--strategy", type=click.Choice(["replace", "handover"]), default="replace", show_default=True,
+    help="For an active flow: stop the old version first, or when the new one is ready.",
+)
+@click.option("--note", default="", metavar="TEXT", help="What changed; kept with the version.")
+@click.option("--force", is_flag=True, help="Although the draft is the same as the newest version.")
+@wait_options
+@pass_session
+def publish(session: Session, *, flow: str, strategy: str, note: str, force: bool, wait: bool, wait_timeout: float) -> None:
+    """Make the draft the next version. An active flow is replaced by it; a stopped one stays stopped.
+
+    \b
+    Examples:
+      nomadflows flow publish orders-to-warehouse --note "totals with tax"
+      nomadflows flow publish orders-to-warehouse --strategy handover --wait
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    number = requests.publish(session.store, ref, by=session.user, strategy=strategy, note=note, force=force)
+    record = existing(session, ref)
+    active = record.desired.value.state is WantedState.RUNNING
+    said = f"{ref}: version {number} is published" + ("" if active else f"\n  next: nomadflows flow start {ref.flow}")
+    if wait and active:
+        goal = Goal(record.desired.value.generation, WantedState.RUNNING, number)
+        record = wait_for(session.store, ref, goal, wait_timeout)
+        said = outcome(record)
+    output.emit(session.output, {**show.show_json(record), "published": number}, lambda: said)
+
+
+@click.command()
+@flow_argument
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@pass_session
+def delete(session: Session, *, flow: str, yes: bool) -> None:
+    """Remove a stopped flow: its draft, all its versions, its history.
+
+    \b
+    Example:
+      nomadflows flow delete orders-to-warehouse
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    record = existing(session, ref)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Refused(f"{ref} is not deleted: nobody is there to confirm", hint="give --yes")
+        versions = record.meta.value.latest
+        if not click.confirm(f"Delete {ref} with its {versions} version{'' if versions == 1 else 's'}?", err=True):
+            raise Refused(f"{ref} is not deleted")
+    requests.delete(session.store, ref, by=session.user)
+    output.emit(session.output, {"workspace": ref.workspace, "flow": ref.flow, "deleted": True}, lambda: f"{ref} is deleted")

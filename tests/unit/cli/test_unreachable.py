@@ -1,0 +1,57 @@
+"""A server that is down: which one, where, what to do; within 5 s, exit code 3."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from nomadflows.cli.root import run
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent() -> str:
+    """An address that accepts and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["flow", "list"], ["flow", "show", "orders"], ["flow", "start", "orders", "--wait"], ["flow", "stop", "orders", "--yes"],
+    ["flow", "publish", "orders"], ["flow", "versions", "orders"], ["flow", "run-now", "orders"], ["flow", "queues", "orders"],
+    ["flow", "logs", "orders"], ["flow", "enable-realtime", "orders"], ["workspace", "list"], ["component", "list"],
+])
+def test_consul_is_down(arguments: list[str], closed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = time.monotonic()
+    assert run(["--consul-addr", closed, *arguments]) == 3
+    assert time.monotonic() - begun < 5
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"Consul at {closed} cannot be reached" in captured.err
+    assert len(captured.err.splitlines()) == 2  # and what to do
+
+
+def test_consul_does_not_answer(silent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = time.monotonic()
+    assert run(["--consul-addr", silent, "flow", "list", "--timeout", "0.5"]) == 3
+    assert time.monotonic() - begun < 2
+    assert silent in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["credential", "list"], ["credential", "set", "db", "a=b"]])
+def test_vault_is_down(arguments: list[str], closed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = time.monotonic()
+    assert run(["--vault-addr", closed, *arguments]) == 3
+    assert time.monotonic() - begun < 5
+    assert closed in capsys.readouterr().err
