@@ -1,0 +1,182 @@
+"""What people may ask of a flow, and in which state of it. Pure: each function answers None or the refusal.
+
+A refusal says what is in the way and what to do about it. What a request changes in the wish (`Desired`) is here
+too; writing it is the store's part, acting on it the controller's.
+
+Decisions that the sources leave open:
+
+* Start of an active flow is refused, as the platform's 409 is; start of a flow that is still Stopping is a wish
+  like any other: the controller ends the stop first.
+* Start of a suspended flow is refused in favour of `resume`: one way to do a thing.
+* Stop of a stopped flow changes nothing and is no error. A stop without `drain` overrides one with it.
+* Resume runs the newest version: what was mended while suspended takes effect. Its steps must be the same ones,
+  so publishing another graph over a suspended flow is refused.
+* A draft that says what the newest version says makes no version (NothingToPublish), unless forced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from typing import Any, Final
+
+from nomadflows.model.errors import Refused
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Desired, FlowState, Kind, Meta, Status, WantedState
+
+Json = dict[str, Any]
+
+STRATEGIES: Final = ("replace", "handover")
+_COMPONENT_VERSION: Final = re.compile(r"@[^:]*")
+
+
+class NothingToPublish(Refused):
+    """The draft says what the newest version says already."""
+
+
+def digest(definition: Json) -> str:
+    """Two definitions with the same digest run alike. The kind is not part of it: it belongs to the flow."""
+    content = {key: value for key, value in definition.items() if key != "kind"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def graph(definition: Json) -> list[Json]:
+    """What may not change while a flow is suspended: the steps, what they run, what feeds them."""
+    return [
+        {
+            "id": step.get("id"),
+            "use": _COMPONENT_VERSION.sub("", str(step.get("use", ""))),
+            "after": step.get("after"),
+            "error_handler": bool(step.get("error_handler")),
+        }
+        for step in definition.get("steps", ())
+    ]
+
+
+def may_apply(ref: FlowRef, meta: Meta, kind: Kind) -> Refused | None:
+    """A flow that exists gets a draft of `kind`."""
+    if kind is meta.kind or not meta.latest:
+        return None
+    verb = "enable-realtime" if kind is Kind.REALTIME else "disable-realtime"
+    return Refused(
+        f"flow {ref} is {meta.kind}, the definition says kind: {kind}",
+        hint=f"`nomadflows flow {verb} {ref.flow}` while it is stopped, or write kind: {meta.kind}",
+    )
+
+
+def may_publish(
+    ref: FlowRef, desired: Desired, draft: Json | None, latest: Json | None, current: Json | None, *, forced: bool
+) -> Refused | None:
+    """`latest`: the newest version's definition; `current`: that of the version a suspended flow held last."""
+    if draft is None:
+        return Refused(f"flow {ref} has no draft to publish", hint="`nomadflows flow apply FILE` makes one")
+    if latest is not None and not forced and digest(draft) == digest(latest):
+        return NothingToPublish(f"the draft of flow {ref} is the same as its newest version; nothing to publish")
+    if desired.state is WantedState.SUSPENDED and current is not None and graph(draft) != graph(current):
+        return Refused(
+            f"flow {ref} is suspended: its mappings, credentials and component versions may change, its steps may not",
+            hint=f"`nomadflows flow stop {ref.flow}` (drops its messages) or resume it, then publish",
+        )
+    return None
+
+
+def may_start(ref: FlowRef, meta: Meta, desired: Desired, status: Status) -> Refused | None:
+    if not meta.latest:
+        return Refused(
+            f"flow {ref} has no published version to start", hint=f"`nomadflows flow publish {ref.flow}` makes its draft version 1"
+        )
+    if desired.state is WantedState.SUSPENDED:
+        return Refused(f"flow {ref} is suspended", hint=f"`nomadflows flow resume {ref.flow}` goes on with its messages")
+    if desired.state is WantedState.RUNNING:
+        return Refused(
+            f"flow {ref} is already running: version {desired.version}, {status.state}",
+            hint=f"a new version is put in its place by `nomadflows flow publish {ref.flow}`",
+        )
+    return None
+
+
+def stop_changes(desired: Desired, status: Status, *, drain: bool) -> bool:
+    """Whether a stop is anything new: a stopped flow stays stopped, a stop under way may be told not to drain."""
+    if desired.state is not WantedState.STOPPED:
+        return True
+    return status.state is not FlowState.STOPPED and desired.drain and not drain
+
+
+def may_suspend(ref: FlowRef, desired: Desired) -> Refused | None:
+    if desired.state is WantedState.STOPPED:
+        return Refused(f"flow {ref} is stopped; a stopped flow cannot be suspended")
+    if desired.state is WantedState.SUSPENDED:
+        return Refused(f"flow {ref} is already suspended{_by(desired)}")
+    return None
+
+
+def may_resume(ref: FlowRef, desired: Desired) -> Refused | None:
+    if desired.state is WantedState.STOPPED:
+        return Refused(f"flow {ref} is stopped, not suspended", hint=f"`nomadflows flow start {ref.flow}` starts it")
+    if desired.state is WantedState.RUNNING:
+        return Refused(f"flow {ref} is not suspended")
+    return None
+
+
+def may_set_kind(ref: FlowRef, meta: Meta, desired: Desired, status: Status, kind: Kind) -> Refused | None:
+    """Only while Stopped, and only with a published version."""
+    what = "real-time can be enabled" if kind is Kind.REALTIME else "real-time can be disabled"
+    if desired.state is not WantedState.STOPPED:
+        return Refused(
+            f"flow {ref} is {_active(desired, status)}: {what} only while it is stopped",
+            hint=f"`nomadflows flow stop {ref.flow} --wait`, then again",
+        )
+    if status.state is not FlowState.STOPPED:
+        return Refused(
+            f"flow {ref} is still {status.state}: {what} only when it is stopped",
+            hint=f"wait until `nomadflows flow show {ref.flow}` says Stopped, then again",
+        )
+    if not meta.latest:
+        return Refused(
+            f"flow {ref} has no published version: {what} only with one",
+            hint=f"`nomadflows flow publish {ref.flow}`, then again; or write kind: {kind} in its definition",
+        )
+    return None
+
+
+def may_run_now(ref: FlowRef, desired: Desired) -> Refused | None:
+    if desired.state is WantedState.SUSPENDED:
+        return Refused(f"flow {ref} is suspended", hint=f"`nomadflows flow resume {ref.flow}`, then again")
+    if desired.state is WantedState.STOPPED:
+        return Refused(f"flow {ref} is stopped", hint=f"`nomadflows flow start {ref.flow}`, then again")
+    return None
+
+
+def may_delete(ref: FlowRef, desired: Desired, status: Status) -> Refused | None:
+    if desired.state is WantedState.STOPPED and status.state is FlowState.STOPPED:
+        return None
+    if desired.state is WantedState.STOPPED:
+        return Refused(
+            f"flow {ref} is still {status.state}; only a stopped flow can be deleted",
+            hint=f"wait until `nomadflows flow show {ref.flow}` says Stopped, then again",
+        )
+    return Refused(
+        f"flow {ref} is {_active(desired, status)}; only a stopped flow can be deleted",
+        hint=f"`nomadflows flow stop {ref.flow} --wait`, then again",
+    )
+
+
+def wish(desired: Desired, state: WantedState, *, version: int, by: str, at: str, why: str = "") -> Desired:
+    """The next wish: one generation newer; what was said along with the last one holds no longer."""
+    return Desired(state=state, version=version, generation=desired.generation + 1, by=by, at=at, why=why)
+
+
+def replaced(desired: Desired, version: int, strategy: str, *, by: str, at: str, why: str) -> Desired:
+    """The wish after a publish over an active flow: the same state, another version."""
+    return replace(wish(desired, desired.state, version=version, by=by, at=at, why=why), strategy=strategy)
+
+
+def _active(desired: Desired, status: Status) -> str:
+    return "suspended" if desired.state is WantedState.SUSPENDED else f"active ({status.state})"
+
+
+def _by(desired: Desired) -> str:
+    return f" by {desired.by}" if desired.by else ""

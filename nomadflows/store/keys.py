@@ -1,0 +1,91 @@
+"""Where what is kept in Consul: the layout as people see it in Consul's key browser. Names only, no I/O."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.model.states import timestamp
+
+META: Final = "meta"
+DRAFT: Final = "draft"
+DESIRED: Final = "desired"
+STATUS: Final = "status"
+EVENTS: Final = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys below one prefix."""
+
+    prefix: str = "nomadflows"
+
+    @property
+    def leader(self) -> str:
+        return f"{self.prefix}/leader"
+
+    @property
+    def workspaces(self) -> str:
+        return f"{self.prefix}/workspaces/"
+
+    def workspace(self, name: str) -> str:
+        return self.workspaces + name
+
+    @property
+    def components(self) -> str:
+        return f"{self.prefix}/components/"
+
+    def component_versions(self, name: str) -> str:
+        return f"{self.components}{name}/versions/"
+
+    def component(self, name: str, version: str) -> str:
+        return self.component_versions(name) + version
+
+    def flows(self, workspace: str | None = None) -> str:
+        return f"{self.prefix}/flows/{workspace}/" if workspace else f"{self.prefix}/flows/"
+
+    def tree(self, ref: FlowRef) -> str:
+        """Everything about a flow is below this."""
+        return f"{self.flows(ref.workspace)}{ref.flow}/"
+
+    def flow(self, ref: FlowRef, document: str) -> str:
+        return self.tree(ref) + document
+
+    def versions(self, ref: FlowRef) -> str:
+        return self.flow(ref, "versions/")
+
+    def version(self, vref: VersionRef) -> str:
+        return f"{self.versions(vref.ref)}{vref.number}"
+
+    def snapshots(self, ref: FlowRef) -> str:
+        return self.flow(ref, "snapshots/")
+
+    def snapshot(self, ref: FlowRef, step: str) -> str:
+        return self.snapshots(ref) + step
+
+    @property
+    def inbox(self) -> str:
+        return f"{self.prefix}/inbox/"
+
+    def inbox_entry(self, ref: FlowRef, at: datetime) -> str:
+        """A key of its own for every request; those of one flow sort by time."""
+        return f"{self.inbox}{ref.workspace}.{ref.flow}.{timestamp(at)}-{secrets.token_hex(3)}"
+
+    def flow_document(self, key: str) -> tuple[FlowRef, str] | None:
+        """`…/flows/<ws>/<flow>/<document>` read back; None for any other key, versions and snapshots included."""
+        match key.removeprefix(self.flows()).split("/"):
+            case [workspace, flow, document] if document:
+                return FlowRef(workspace, flow), document
+        return None
+
+    def inbox_flow(self, key: str) -> FlowRef | None:
+        """The flow an inbox key names, whatever its value holds."""
+        workspace, _, rest = key.removeprefix(self.inbox).partition(".")
+        flow, _, _ = rest.partition(".")
+        try:
+            return FlowRef.parse(f"{workspace}/{flow}")
+        except ValueError:
+            return None
