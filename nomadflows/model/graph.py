@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from nomadflows.model import names
+from nomadflows.model.errors import InputError
+
+if TYPE_CHECKING:  # who only handles RunSteps need not load pydantic
+    from nomadflows.model.flow import FlowDefinition, StepDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +33,150 @@ class RunStep:
     passthrough: bool = True
     visible: bool = True
     error_handler: bool = False  # gets every error record of the flow instead of the output of `after`
+
+
+def predecessors(steps: Sequence[StepDefinition]) -> dict[str, tuple[str, ...]]:
+    """step → the visible steps whose output it gets: those `after` names, else the step above it.
+
+    The error handler stands beside the chain: it gets errors, and the step below it follows the step above it.
+    """
+    before: dict[str, tuple[str, ...]] = {}
+    above: str | None = None
+    for step in steps:
+        if step.error_handler:
+            before[step.id] = ()
+            continue
+        before[step.id] = step.after if step.after is not None else (above,) if above is not None else ()
+        above = step.id
+    return before
+
+
+def ancestors(before: Mapping[str, Sequence[str]], step: str) -> set[str]:
+    """Every step whose output can reach this one; the step itself only when it stands on a cycle."""
+    found: set[str] = set()
+    waiting = list(before.get(step, ()))
+    while waiting:
+        if (current := waiting.pop()) not in found:
+            found.add(current)
+            waiting.extend(before.get(current, ()))
+    return found
+
+
+def cycles(before: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """One shortest cycle for each knot of steps that feed each other, in the direction messages would run."""
+    reach = {step: ancestors(before, step) for step in before}
+    known: set[str] = set()
+    for step in before:
+        if step in reach[step] and step not in known:
+            known |= {other for other in reach[step] if step in reach.get(other, ())}
+            yield _cycle_through(before, step)
+
+
+def _cycle_through(before: Mapping[str, Sequence[str]], start: str) -> tuple[str, ...]:
+    """Breadth first against the direction of the messages, from a step that is known to be its own ancestor."""
+    trails: deque[tuple[str, ...]] = deque([(start,)])
+    seen: set[str] = set()
+    while True:
+        trail = trails.popleft()
+        for previous in before.get(trail[0], ()):
+            if previous == start:
+                return (start, *trail[:-1])
+            if previous not in seen:
+                seen.add(previous)
+                trails.append((previous, *trail))
+
+
+def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
+    """The steps that run, in start order: the trigger, then every step after those that feed it.
+
+    An edge into a step with a mapping or a condition gets a mapper: a step of its own, so that a mapping can be
+    watched, retried and changed like any other step.
+    """
+    before = predecessors(definition.steps)
+    by_id = {step.id: step for step in definition.steps}
+    run: list[RunStep] = []
+    for step in _start_order(definition.steps, before):
+        sources = [by_id[source] for source in before[step.id]]
+        mappers = _mappers(step, sources)
+        run.extend(mappers)
+        run.append(
+            RunStep(
+                id=step.id,
+                kind="trigger" if step is definition.steps[0] else "action",
+                use=step.component,
+                pinned=step.version,
+                function=step.function,
+                config=dict(step.with_),
+                credential=step.credential,
+                after=tuple(m.id for m in mappers) or tuple(before[step.id]),
+                replicas=step.replicas,
+                prefetch=step.prefetch,
+                memory=step.resources.memory,
+                cpu=step.resources.cpu,
+                passthrough=step.passthrough,
+                error_handler=step.error_handler and not mappers,
+            )
+        )
+    return tuple(run)
+
+
+def _start_order(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]]) -> Iterator[StepDefinition]:
+    """As written, but nobody ahead of those that feed it."""
+    waiting = list(steps)
+    started: set[str] = set()
+    while waiting:
+        ready = next((step for step in waiting if started.issuperset(before[step.id])), None)
+        if ready is None:
+            raise InputError(f"steps wait for one another, or for none there is: {', '.join(s.id for s in waiting)}")
+        waiting.remove(ready)
+        started.add(ready.id)
+        yield ready
+
+
+def _mappers(step: StepDefinition, sources: Sequence[StepDefinition]) -> list[RunStep]:
+    """One for each edge into a step that maps or filters; none otherwise."""
+    if not step.map and step.when is None:
+        return []
+    config: dict[str, Any] = {"mapping": step.map or "$"}
+    if step.when is not None:
+        config["condition"] = step.when
+    if step.error_handler:
+        return [_mapper(step, names.mapper_id("error", step.id), config, error_handler=True)]
+    return [
+        _mapper(
+            step,
+            names.mapper_id(source.id, step.id),
+            config,
+            after=(source.id,),
+            replicas=source.replicas,
+            prefetch=source.prefetch,
+        )
+        for source in sources
+    ]
+
+
+def _mapper(step: StepDefinition, mapper_id: str, config: dict[str, Any], **fed_by: Any) -> RunStep:
+    """A mapper keeps pace with the step it follows and holds the same messages as the step it feeds."""
+    return RunStep(
+        id=mapper_id,
+        kind="mapper",
+        use="mapper",
+        pinned="",
+        function="map",
+        config=config,
+        memory=step.resources.memory,
+        cpu=step.resources.cpu,
+        visible=False,
+        **fed_by,
+    )
+
+
+def same_graph(a: FlowDefinition, b: FlowDefinition) -> bool:
+    """Whether a suspended flow may go on with the other definition: the same steps, fed by the same steps, doing the
+    same functions. Mappings, settings, credentials, component versions and sizes may differ, since messages that wait
+    in a queue still find the step they wait for."""
+    return _shape(a) == _shape(b)
+
+
+def _shape(definition: FlowDefinition) -> set[tuple[object, ...]]:
+    return {(s.id, s.kind, s.use, s.function, frozenset(s.after), s.error_handler) for s in expand(definition)}

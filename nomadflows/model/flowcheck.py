@@ -1,0 +1,262 @@
+"""Whether the parts of a flow fit together, and fit the components they name.
+
+Each check is a generator of problems over a definition whose shape is right already. A step whose id or `use`
+was unreadable carries `UNREADABLE` there and is left out of what cannot be said about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from nomadflows.model import mapping, schedule
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.flow import FlowDefinition, StepDefinition
+from nomadflows.model.graph import ancestors, cycles, predecessors
+from nomadflows.model.problems import Path, Problem, choices, did_you_mean, unknown
+from nomadflows.model.states import Kind
+
+UNREADABLE: Final = "?"
+
+# The versions of a component, newest first; none when there is no such component.
+Components = Callable[[str], Sequence[ComponentVersion]] | Mapping[str, Sequence[ComponentVersion]]
+
+
+def check(definition: FlowDefinition, components: Components | None = None) -> Iterator[Problem]:
+    """Everything that is wrong with a definition; without components, what can be said without them."""
+    yield from _schedule(definition)
+    yield from _ids(definition.steps)
+    yield from _first_step(definition.steps[0])
+    yield from _error_handlers(definition.steps)
+    yield from _edges(definition.steps)
+    for index, step in enumerate(definition.steps):
+        yield from _expressions(("steps", index), step)
+    if components is not None:
+        yield from _uses(definition, components)
+
+
+def _schedule(definition: FlowDefinition) -> Iterator[Problem]:
+    realtime = definition.kind is Kind.REALTIME
+    if definition.schedule is not None:
+        try:
+            schedule.check(definition.schedule, seconds=realtime)
+        except schedule.ScheduleError as error:
+            yield Problem(("schedule",), error.message)
+    try:
+        schedule.zone(definition.timezone)
+    except schedule.ScheduleError as error:
+        yield Problem(("timezone",), error.message)
+    if realtime and "idle_after" in definition.model_fields_set:
+        yield Problem(("idle_after",), "a realtime flow never sleeps; allowed: idle_after in an ordinary flow")
+
+
+def _ids(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        if step.id.startswith(UNREADABLE):
+            continue
+        if step.id in first:
+            yield Problem(
+                ("steps", index, "id"),
+                f"{step.id!r} is the id of steps[{first[step.id]}] already; allowed: an id of its own",
+            )
+        first.setdefault(step.id, index)
+
+
+def _first_step(step: StepDefinition) -> Iterator[Problem]:
+    path: Path = ("steps", 0)
+    if step.after is not None:
+        yield Problem((*path, "after"), "the first step is the trigger; allowed: nothing before it")
+    if step.map is not None:
+        yield Problem(
+            (*path, "map"), "the first step is the trigger and has no input to map; allowed: map in later steps"
+        )
+    if step.when is not None:
+        yield Problem((*path, "when"), "the first step is the trigger and has no input; allowed: when in later steps")
+    if step.error_handler:
+        yield Problem((*path, "error_handler"), "the first step is the trigger; allowed: an action as error handler")
+
+
+def _error_handlers(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
+    handlers = [(index, step) for index, step in enumerate(steps) if index and step.error_handler]
+    for index, step in handlers:
+        if step.after is not None:
+            yield Problem(("steps", index, "after"), "an error handler gets errors, not output; allowed: no after")
+    for index, _ in handlers[1:]:
+        first_index, first = handlers[0]
+        yield Problem(
+            ("steps", index, "error_handler"),
+            f"a second error handler, the first is {first.id!r} (steps[{first_index}]); allowed: one in a flow",
+        )
+
+
+def _edges(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
+    before = predecessors(steps)
+    index_of = {step.id: index for index, step in reversed(list(enumerate(steps)))}
+    handlers = {step.id for step in steps if step.error_handler}
+    feeding = [step.id for step in steps if step.id not in handlers and not step.id.startswith(UNREADABLE)]
+    for index, step in enumerate(steps):
+        yield from _after(("steps", index, "after"), step, set(before), handlers, feeding)
+    if len(before) < len(steps):
+        return  # two steps of one id: which of them an edge means cannot be said
+    knots = list(cycles(before))
+    for knot in knots:
+        at = min(index_of[step] for step in knot)
+        yield Problem(
+            ("steps", at, "after"),
+            f"{' → '.join([*knot, knot[0]])} is a cycle; allowed: steps that lead away from the trigger",
+        )
+    on_cycle = {step for knot in knots for step in knot}
+    for index, step in enumerate(steps):
+        reached_by = ancestors(before, step.id)
+        if reached_by & on_cycle and step.id not in reached_by and steps[0].id not in reached_by:
+            yield Problem(("steps", index), f"no message reaches {step.id!r}: nothing leads to it from the trigger")
+
+
+def _after(
+    path: Path, step: StepDefinition, known: set[str], handlers: set[str], feeding: list[str]
+) -> Iterator[Problem]:
+    for position, source in enumerate(step.after or ()):
+        at = (*path, position)
+        if source not in known:
+            yield Problem(at, unknown("there is no step", source, [name for name in feeding if name != step.id]))
+        elif source in handlers:
+            yield Problem(at, f"{source!r} is the error handler, nothing follows it; {choices(feeding)}")
+        elif source in (step.after or ())[:position]:
+            yield Problem(at, f"{source!r} is named twice; allowed: each step once")
+
+
+def _expressions(path: Path, step: StepDefinition) -> Iterator[Problem]:
+    if step.map:
+        for error in mapping.check(step.map):
+            leaf = _leaf(step.map, error.path)
+            yield Problem((*path, "map", *error.path), _jsonata(error), _line_offset(leaf, error.position))
+    elif step.map == "":
+        yield Problem((*path, "map"), "the expression is empty; allowed: a JSONata expression, or no map")
+    if step.when is not None:
+        for error in mapping.check_expression(step.when):
+            yield Problem((*path, "when"), _jsonata(error), _line_offset(step.when, error.position))
+
+
+def _jsonata(error: mapping.MappingError) -> str:
+    return f"{error.problem}; allowed: a JSONata expression"
+
+
+def _leaf(node: Any, path: Sequence[str | int]) -> Any:
+    for part in path:
+        node = node[part]
+    return node
+
+
+def _line_offset(text: object, position: int | None) -> int:
+    return text[: position or 0].count("\n") if isinstance(text, str) else 0
+
+
+def _uses(definition: FlowDefinition, components: Components) -> Iterator[Problem]:
+    """What the components say: which functions there are, which settings they take, which of them are triggers."""
+    found: dict[int, ComponentVersion] = {}
+    for index, step in enumerate(definition.steps):
+        if step.use == UNREADABLE:
+            continue
+        version, problem = _resolve(step, components)
+        if problem is not None:
+            yield Problem(("steps", index, "use"), problem)
+        if version is not None:
+            found[index] = version
+            yield from _settings(("steps", index), step, version)
+            yield from _credential(("steps", index), step, version)
+    yield from _triggers(definition, found)
+
+
+def _resolve(step: StepDefinition, components: Components) -> tuple[ComponentVersion | None, str | None]:
+    """The version a step would run with today, or why there is none."""
+    by_name = isinstance(components, Mapping)
+    versions = components.get(step.component, ()) if by_name else components(step.component)  # type: ignore[union-attr,operator]
+    if not versions:
+        return None, _no_component(step.component, sorted(components) if isinstance(components, Mapping) else [])
+    chosen = next((v for v in versions if step.version in {"", v.version}), None)
+    if chosen is None:
+        return None, unknown(
+            f"component {step.component!r} has no version", step.version, [v.version for v in versions]
+        )
+    if step.function not in chosen.functions():
+        return None, unknown(f"{chosen.ref} has no function", step.function, sorted(chosen.functions()))
+    return chosen, None
+
+
+def _no_component(name: str, known: list[str]) -> str:
+    if known:
+        return unknown("there is no component", name, known)
+    return f"there is no component {name!r}; allowed: a built-in or deployed component"
+
+
+def _settings(path: Path, step: StepDefinition, version: ComponentVersion) -> Iterator[Problem]:
+    fields: dict[str, Any] = version.entry(step.function).get("fields") or {}
+    for name in step.with_:
+        if name not in fields:
+            yield Problem((*path, "with", name), unknown(f"{step.use} has no setting", name, sorted(fields)))
+        elif (problem := _not_a_choice(fields[name], step.with_[name])) is not None:
+            yield Problem((*path, "with", name), problem)
+    for name, field in fields.items():
+        if field.get("required") is True and step.with_.get(name) in (None, ""):
+            label = f" ({field['label']})" if field.get("label") else ""
+            yield Problem((*path, "with"), f"{step.use} needs the setting {name!r}{label}; {choices(sorted(fields))}")
+
+
+def _not_a_choice(field: Mapping[str, Any], value: object) -> str | None:
+    """Why the value is none of a fixed list (SelectView) or no yes-or-no (CheckBoxView)."""
+    view, model = field.get("viewClass"), field.get("model")
+    if view == "SelectView" and isinstance(model, dict) and (not isinstance(value, str) or value not in model):
+        return unknown("there is no choice", str(value), list(model)) if isinstance(value, str) else choices(model)
+    if view == "CheckBoxView" and not isinstance(value, bool):
+        return "not a yes or no; allowed: true, false"
+    return None
+
+
+def _credential(path: Path, step: StepDefinition, version: ComponentVersion) -> Iterator[Problem]:
+    described = version.descriptor.get("credentials")
+    if described is None:
+        if step.credential is not None:
+            yield Problem((*path, "credential"), f"component {version.name!r} takes no credential; allowed: none")
+        return
+    fields: dict[str, Any] = described.get("fields") or {}
+    if step.credential is None and any(field.get("required") is True for field in fields.values()):
+        yield Problem(
+            (*path, "credential"),
+            f"component {version.name!r} needs a credential; allowed: the name of one that holds {', '.join(fields)}",
+        )
+
+
+def _triggers(definition: FlowDefinition, found: Mapping[int, ComponentVersion]) -> Iterator[Problem]:
+    first_trigger: StepDefinition | None = None
+    for index, version in sorted(found.items()):
+        step = definition.steps[index]
+        path: Path = ("steps", index, "use")
+        is_trigger = version.functions()[step.function] == "trigger"
+        if index == 0:
+            if not is_trigger:
+                yield Problem(path, _needs_trigger(step, version))
+            elif version.is_polling(step.function) and step.replicas > 1:
+                yield Problem(
+                    ("steps", 0, "replicas"),
+                    f"{step.use} remembers what it has read, two would read it twice; allowed: 1",
+                )
+            elif not version.is_polling(step.function) and definition.schedule is not None:
+                yield Problem(("schedule",), f"{step.use} is not polled; allowed: a schedule with a polling trigger")
+        elif is_trigger and first_trigger is not None:
+            yield Problem(
+                path, f"{step.use} is a second trigger, the first is {first_trigger.id!r}; allowed: one in a flow"
+            )
+        elif is_trigger:
+            yield Problem(path, f"{step.use} is a trigger; allowed: the trigger as first step, actions after it")
+        if is_trigger and first_trigger is None:
+            first_trigger = step
+
+
+def _needs_trigger(step: StepDefinition, version: ComponentVersion) -> str:
+    triggers = [f"{version.name}:{name}" for name, kind in version.functions().items() if kind == "trigger"]
+    meant = did_you_mean(step.use, triggers)
+    allowed = ", ".join(triggers) if triggers else "a trigger of another component"
+    return (
+        f"{step.use} is an action and the flow begins with it: it has no trigger there{meant or ';'} allowed: {allowed}"
+    )
