@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 file_argument = click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True))
 
 
-def read_definition(file: str, components: Catalogue) -> FlowDefinition:
+def read_definition(file: str, components: Callable[[], Catalogue]) -> FlowDefinition:
     """A flow file, checked against the components there are. InputError lists every mistake with its line."""
     from nomadflows.model.flowfile import parse_flow_file
 
@@ -33,7 +34,7 @@ def read_definition(file: str, components: Catalogue) -> FlowDefinition:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    return parse_flow_file(text, "<stdin>" if file == "-" else file, components)
+    return parse_flow_file(text, "<stdin>" if file == "-" else file, components())
 
 
 def _reachable_components(session: Session) -> Catalogue:
@@ -59,11 +60,11 @@ def validate(session: Session, file: str) -> None:
     """
     from nomadflows.model.graph import expand
 
-    definition = read_definition(file, _reachable_components(session))
-    steps = [{"id": step.id, "kind": step.kind, "component": step.use, "after": list(step.after)} for step in expand(definition)]
+    definition = read_definition(file, lambda: _reachable_components(session))
+    steps = [{"id": step.id, "kind": step.kind, "component": step.use, "function": step.function, "after": list(step.after)} for step in expand(definition)]
     output.emit(
         session.output,
-        {"flow": definition.flow, "kind": definition.kind, "steps": steps},
+        {"flow": definition.flow, "kind": definition.kind.value, "steps": steps},
         lambda: f"{file} is valid: flow {definition.flow}, {len(definition.steps)} steps, {len(steps)} with the mappers",
     )
 
@@ -81,7 +82,7 @@ def apply(session: Session, file: str) -> None:
     """
     from nomadflows.store import requests
 
-    definition = read_definition(file, recorded(session.store))
+    definition = read_definition(file, lambda: recorded(session.store))
     ref = session.ref(definition.flow)
     applied = requests.apply(session.store, ref, definition.to_json(), by=session.user)
     said = f"{ref} is created; its draft is stored" if applied.created else f"{ref}: {_draft_said(applied)}"

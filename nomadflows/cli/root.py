@@ -109,9 +109,13 @@ def run(arguments: Sequence[str], session: Session | None = None) -> int:
     except NomadflowsError as error:
         click.echo(f"Error: {error}" if error.exit_code != 2 else str(error), err=True)  # noqa: PLR2004
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
+    except click.Abort as error:  # Ctrl-C, or `no` to a question
+        interrupted = isinstance(error.__context__, KeyboardInterrupt)
+        click.echo("Interrupted." if interrupted else "Nothing was done.", err=True)
+        return INTERRUPTED if interrupted else 1
     except OSError as error:
         if error.errno != errno.EPIPE:
             raise

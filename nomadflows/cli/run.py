@@ -36,7 +36,7 @@ def run(session: Session, *, file: str, detach: bool, wait_timeout: float) -> No
     """
     from nomadflows.store import requests
 
-    definition = read_definition(file, recorded(session.store))
+    definition = read_definition(file, lambda: recorded(session.store))
     ref = session.ref(definition.flow)
     applied = requests.apply(session.store, ref, definition.to_json(), by=session.user)
     click.echo(f"{ref}: {'applied' if applied.changed else 'unchanged'}", err=True)
@@ -50,7 +50,7 @@ def run(session: Session, *, file: str, detach: bool, wait_timeout: float) -> No
         return
     click.echo(f"Following; Ctrl-C ends this command, the flow runs on. To end it: nomadflows flow stop {ref.flow}", err=True)
     try:
-        follow(session, ref, stream="stderr", steps=(), states=True)
+        follow(session, ref)
     except KeyboardInterrupt:
         click.echo(f"\n{ref} runs on; it is {output.coloured_state(existing(session, ref).status.value.state)}.", err=True)
 
