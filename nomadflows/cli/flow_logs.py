@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +17,11 @@ from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Status
 
 if TYPE_CHECKING:
-    from nomadflows.cluster.client import AllocView
+    from nomadflows.cluster import AllocView
+    from nomadflows.store import FlowRecord
 
 _STREAMS = ("stdout", "stderr")
+_BYTES_A_LINE = 160
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 
 
@@ -27,7 +29,7 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 @flow_argument
 @click.option("--step", "steps", multiple=True, metavar="STEP", help="Only this step; may be repeated.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, and say state changes, until Ctrl-C.")
-@click.option("--tail", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each process.")
+@click.option("--tail", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each process; about N with --follow.")
 @click.option("--stream", type=click.Choice([*_STREAMS, "both"]), default="both", show_default=True)
 @pass_session
 def logs(session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, tail: int | None, stream: str) -> None:
@@ -42,25 +44,25 @@ def logs(session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, t
       nomadflows flow logs orders-to-warehouse -n 20 --stream stderr
     """
     ref = session.ref(flow)
-    status = existing(session, ref).status.value
-    _check_steps(ref, steps, status)
+    record = existing(session, ref)
+    _check_steps(ref, steps, record.status.value)
     streams = _STREAMS if stream == "both" else (stream,)
     if follow:
-        Follower(session, ref, steps, streams).run()
+        Follower(session, ref, steps, streams, None if tail is None else tail * _BYTES_A_LINE).run()
         return
-    allocations = _allocations(session, ref, status, steps)
+    allocations = _allocations(session, record, steps)
     if not allocations:
-        click.echo(f"{ref} is {status.state}: Nomad knows no process of it.", err=True)
+        click.echo(f"{ref} is {record.status.value.state}: Nomad knows no process of it.", err=True)
     printer = _Printer([allocation.group for allocation in allocations])
     for allocation in allocations:
         for name in streams:
-            for line in deque(_lines(session, ref, allocation, name, follow=False), maxlen=tail):
+            for line in deque(session.nomad.logs(ref.workspace, allocation.id, name), maxlen=tail):
                 printer.line(allocation, line)
 
 
 def follow(session: Session, ref: FlowRef) -> None:
     """State changes and every step's log, until KeyboardInterrupt."""
-    Follower(session, ref, (), _STREAMS).run()
+    Follower(session, ref, (), _STREAMS, history_bytes=20 * _BYTES_A_LINE).run()
 
 
 def _check_steps(ref: FlowRef, steps: Sequence[str], status: Status) -> None:
@@ -70,22 +72,13 @@ def _check_steps(ref: FlowRef, steps: Sequence[str], status: Status) -> None:
             raise InputError(f"{ref} has no step {step!r}", hint=f"steps: {', '.join(known)}")
 
 
-def _allocations(session: Session, ref: FlowRef, status: Status, steps: Sequence[str]) -> list[AllocView]:
-    """Processes of the version that is active, or was last; oldest first."""
-    if not status.version:
+def _allocations(session: Session, record: FlowRecord, steps: Sequence[str]) -> list[AllocView]:
+    """Processes of the version that is active, or was last; oldest first. Nomad knows them for a while after a purge."""
+    number = record.status.value.version or record.desired.value.version
+    if not number:
         return []
-    found = session.nomad.allocations(ref.workspace, ref.version(status.version).job_id)
-    return sorted((a for a in found if not steps or a.group in steps), key=lambda a: (a.started or "", a.id))
-
-
-def _lines(session: Session, ref: FlowRef, allocation: AllocView, stream: str, *, follow: bool) -> Iterator[str]:
-    """The log of a process, line by line, however Nomad cuts it."""
-    rest = ""
-    for chunk in session.nomad.logs(ref.workspace, allocation.id, stream=stream, follow=follow):
-        *lines, rest = (rest + chunk).split("\n")
-        yield from lines
-    if rest:
-        yield rest
+    found = session.nomad.allocations(record.ref.workspace, record.ref.version(number).job_id)
+    return [allocation for allocation in reversed(found) if not steps or allocation.group in steps]
 
 
 class _Printer:
@@ -111,24 +104,27 @@ class _Printer:
 class Follower:
     """Reads every process of a flow as it appears; one thread a stream, because each is a connection that blocks."""
 
-    def __init__(self, session: Session, ref: FlowRef, steps: Sequence[str], streams: Sequence[str]) -> None:
+    def __init__(
+        self, session: Session, ref: FlowRef, steps: Sequence[str], streams: Sequence[str], history_bytes: int | None
+    ) -> None:
         self._session, self._ref, self._steps, self._streams = session, ref, steps, streams
+        self._history_bytes = history_bytes  # of processes that are there already; of later ones everything is shown
         self._printer = _Printer(steps)
         self._known: set[str] = set()
         self._state = ""
 
     def run(self) -> None:
         """Until KeyboardInterrupt or until the flow is deleted."""
-        index = 0
+        index, history = 0, self._history_bytes
         while True:
             record, index = self._session.store.wait_flow(self._ref, index, 1.0)
-            status = record.status.value
-            self._tell(status)
-            for allocation in _allocations(self._session, self._ref, status, self._steps):
+            self._tell(record.status.value)
+            for allocation in _allocations(self._session, record, self._steps):
                 if allocation.id not in self._known:
                     self._known.add(allocation.id)
                     for stream in self._streams:
-                        threading.Thread(target=self._read, args=(allocation, stream), daemon=True).start()
+                        threading.Thread(target=self._read, args=(allocation, stream, history), daemon=True).start()
+            history = None
 
     def _tell(self, status: Status) -> None:
         if status.state == self._state:
@@ -137,9 +133,10 @@ class Follower:
         reason = next((f": {c.message}" for c in status.conditions if c.type == "Ready"), "")
         self._printer.note(f"{self._ref} is {output.coloured_state(status.state)}{reason}")
 
-    def _read(self, allocation: AllocView, stream: str) -> None:
+    def _read(self, allocation: AllocView, stream: str, tail_bytes: int | None) -> None:
+        nomad, workspace = self._session.nomad, self._ref.workspace
         try:
-            for line in _lines(self._session, self._ref, allocation, stream, follow=True):
+            for line in nomad.logs(workspace, allocation.id, stream, follow=True, tail_bytes=tail_bytes):
                 self._printer.line(allocation, line)
         except NomadflowsError as error:  # told, not raised: the other processes are still followed
             self._printer.note(f"log of {allocation.group} {allocation.id[:8]} ends: {error.message}")

@@ -117,9 +117,10 @@ def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
     if not status.version or status.state is FlowState.STOPPED:
         return []
     version = record.ref.version(status.version)
-    depths = session.broker.depths(version, [step.id for step in status.steps])
+    ids = [step.id for step in status.steps]
+    depths = session.broker.depths(version, ids)
     try:
-        totals = session.broker.totals(version).steps
+        totals = session.broker.totals(version, ids).steps
     except ServerUnreachable as error:
         click.echo(f"UNACKED is unknown: {error}", err=True)
         totals = {}

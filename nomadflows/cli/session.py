@@ -16,11 +16,11 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.names import FLOW, WORKSPACE, FlowRef
 
 if TYPE_CHECKING:  # each costs more to import than a command may take to start
-    from nomadflows.broker.admin import Broker
-    from nomadflows.cluster import Nomad
+    from nomadflows.broker.broker import Broker
+    from nomadflows.cluster.client import Nomad
     from nomadflows.settings import Settings
     from nomadflows.store.store import Store
-    from nomadflows.vault import Vault
+    from nomadflows.vault.client import Vault
 
 FORMATS = ("table", "json", "yaml")
 _FLAGS = ("workspace", "consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "timeout")
@@ -56,21 +56,21 @@ class Session:
 
     @cached_property
     def nomad(self) -> Nomad:
-        from nomadflows.cluster import Nomad
+        from nomadflows.cluster.client import Nomad
 
         s = self.settings
         return Nomad(s.nomad_addr, s.nomad_token, cacert=s.nomad_cacert, timeout=s.timeout)
 
     @cached_property
     def broker(self) -> Broker:
-        from nomadflows.broker.admin import Broker
+        from nomadflows.broker.broker import Broker
 
         s = self.settings
         return Broker(s.amqp_uri, s.rabbitmq_api, timeout=s.timeout)
 
     @cached_property
     def vault(self) -> Vault:
-        from nomadflows.vault import Vault
+        from nomadflows.vault.client import Vault
 
         s = self.settings
         return Vault(
