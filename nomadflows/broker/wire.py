@@ -112,6 +112,12 @@ def to_json(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_as_json).encode()
 
 
+def from_json(text: bytes) -> Json:
+    """A fresh copy of an object that `to_json` wrote."""
+    value: Json = json.loads(text)
+    return value
+
+
 def protocol_of(headers: Mapping[str, Any]) -> int:
     """The encoding an AMQP message says it has; 1 if it says nothing."""
     try:

@@ -1,0 +1,133 @@
+"""What a component's author sees.
+
+A component module defines ::
+
+    def process(message, config, snapshot): ...            # or
+    def process(message, config, snapshot, context): ...
+
+`async def` works as well. It returns or yields messages: a `Message`; a dict with the key "body", which is a message
+too; any other dict, which is the body of one; None, which is nothing. A `Snapshot` or `SnapshotUpdate` among them
+becomes the step's state once everything before it is safe with the broker. `HttpReply` answers the waiting caller.
+Raising is the error record of the message, raising `Rebound` gives the message back for later.
+
+Module state survives between calls. With a prefetch above 1 several calls run at once, in threads (or as tasks of one
+event loop, if `process` is a coroutine function).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+_KNOWN = ("id", "body", "headers", "attachments", "passthrough")
+
+
+class Message:
+    """What travels between steps. `passthrough` holds the messages of earlier steps by step id."""
+
+    __slots__ = ("attachments", "body", "extra", "headers", "id", "passthrough")
+
+    def __init__(
+        self,
+        body: Any = None,
+        headers: Json | None = None,
+        attachments: Json | None = None,
+        id: str | None = None,  # noqa: A002 - the name it has on the wire
+        *,
+        passthrough: Json | None = None,
+        extra: Json | None = None,
+    ) -> None:
+        self.body = {} if body is None else body
+        self.headers: Json = {} if headers is None else headers
+        self.attachments: Json = {} if attachments is None else attachments
+        self.id = id
+        self.passthrough: Json = {} if passthrough is None else passthrough
+        self.extra: Json = {} if extra is None else extra  # what else is at the top: a webhook's method, query, url
+
+    @classmethod
+    def from_wire(cls, content: Json) -> Message:
+        """Keeps every top-level member, known or not."""
+        return cls(
+            content.get("body"),
+            content.get("headers"),
+            content.get("attachments"),
+            content.get("id"),
+            passthrough=content.get("passthrough"),
+            extra={key: value for key, value in content.items() if key not in _KNOWN},
+        )
+
+    def to_wire(self) -> Json:
+        """As JSON: `headers` always, what is empty otherwise not."""
+        content: Json = {"id": self.id} if self.id else {}
+        content["body"] = self.body
+        content["headers"] = self.headers
+        if self.attachments:
+            content["attachments"] = self.attachments
+        if self.passthrough:
+            content["passthrough"] = self.passthrough
+        content.update(self.extra)
+        return content
+
+    def __repr__(self) -> str:
+        return f"Message(id={self.id!r})"  # bodies do not belong in logs
+
+
+class Rebound(Exception):  # noqa: N818 - not a failure: the message comes back after a while
+    """Raise it when a message cannot be worked now but could be later: the other system is away or says wait."""
+
+
+class Snapshot:
+    """The step's new state, instead of the old one."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: Json) -> None:
+        self.state = state
+
+
+class SnapshotUpdate:
+    """Members of the step's state to set; the others stay."""
+
+    __slots__ = ("changes",)
+
+    def __init__(self, changes: Json) -> None:
+        self.changes = changes
+
+
+class HttpReply:
+    """The answer to the HTTP request that caused this execution."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, body: Any = None, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.body = body
+        self.status = status
+        self.headers = headers or {}
+
+
+class Described(Protocol):
+    """What both kinds of context tell about the call."""
+
+    logger: logging.Logger
+    variables: Json  # flow variables
+    flow: str
+    step: str
+    message_id: str
+    thread_id: str
+
+
+class Context(Described, Protocol):
+    """The fourth argument of `process`."""
+
+    def emit(self, event: str, value: Any = None) -> None:
+        """`data`, `error`, `rebound`, `snapshot`, `updateSnapshot` or `httpReply`. Waits while too much of this
+        call's output is unconfirmed, and before a snapshot until all of it is confirmed."""
+
+
+class AsyncContext(Described, Protocol):
+    """The fourth argument of a coroutine `process`."""
+
+    async def emit(self, event: str, value: Any = None) -> None:
+        """As `Context.emit`, without holding up the event loop."""
