@@ -1,0 +1,68 @@
+"""The environment of a step process: what the component contract asks for, without its secrets.
+
+Secrets (the broker's address with its password, the API key, the message key) are not here: Nomad's client
+reads them from Vault when the task starts. The step's configuration is not here either; the process asks the
+component API for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nomadflows.model import names
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.graph import RunStep
+from nomadflows.model.names import VersionRef
+from nomadflows.render.escape import Runtime
+
+if TYPE_CHECKING:
+    from nomadflows.render.job import Site
+
+CREDENTIAL_FILE: Final = "${NOMAD_SECRETS_DIR}/credential.json"
+
+# Same for every step. The broker may be away for long: a step tries for ever, Nomad need not restart it.
+_FIXED: Final[dict[str, str]] = {
+    "USER_ID": "nomadflows",
+    "PROTOCOL_VERSION": "2",
+    "AMQP_PERSISTENT_MESSAGES": "true",
+    "AMQP_RECONNECT_ATTEMPTS": "1000000",
+    "AMQP_RECONNECT_TIMEOUT": "1000",
+    "NO_SELF_PASSTRHOUGH": "true",  # sic: so the contract spells it
+}
+
+
+def step_env(version: VersionRef, step: RunStep, component: ComponentVersion, site: Site) -> dict[str, str | Runtime]:
+    """Variable → value, in an order in which people look for them."""
+    contract: dict[str, str | Runtime] = {
+        "WORKSPACE_ID": version.workspace,
+        "FLOW_ID": version.flow,
+        "TASK_ID": version.flow,  # its old name, which some components still read
+        "FLOW_VERSION": str(version.number),
+        "EXEC_ID": version.job_id,
+        "STEP_ID": step.id,
+        "CONTAINER_ID": Runtime("${NOMAD_ALLOC_ID}"),
+        "COMP_ID": component.name,
+        "FUNCTION": step.function,
+        "API_URI": site.component_api.rstrip("/"),
+        "API_USERNAME": version.api_user,
+        "LISTEN_MESSAGES_ON": version.queue(step.id),
+        "PUBLISH_MESSAGES_TO": version.exchange,
+        "DATA_ROUTING_KEY": names.data_key(step.id),
+        "ERROR_ROUTING_KEY": names.error_key(step.id),
+        "REBOUND_ROUTING_KEY": names.rebound_key(step.id),
+        "SNAPSHOT_ROUTING_KEY": names.snapshot_key(step.id),
+        "RABBITMQ_PREFETCH_SAILOR": str(step.prefetch),
+        **_FIXED,
+    }
+    if step.error_handler:
+        contract["INPUT_FORMAT"] = "error"
+    return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(step, component, site)
+
+
+def _own(step: RunStep, component: ComponentVersion, site: Site) -> dict[str, str | Runtime]:
+    own: dict[str, str | Runtime] = {}
+    if component.language != "image":  # an image holds its component at the place it knows itself
+        own["NOMADFLOWS_COMPONENT_DIR"] = site.component_dir(component)
+    if step.credential:
+        own["NOMADFLOWS_CREDENTIAL_FILE"] = Runtime(CREDENTIAL_FILE)
+    return own

@@ -1,0 +1,158 @@
+"""A flow version as Nomad job spec, by the template `jobspecs/flow.nomad.hcl.j2`.
+
+The template says what a job looks like; here is only what it is given. Names that become part of paths,
+labels or addresses are checked once more, since a job spec outlives the code that wrote its definition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from nomadflows.builtin import data_dir
+from nomadflows.model import names
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.errors import InputError
+from nomadflows.model.graph import RunStep
+from nomadflows.model.names import VersionRef
+from nomadflows.model.states import Kind
+from nomadflows.render.env import step_env
+from nomadflows.render.escape import Name, Shown, hcl
+
+_TEMPLATE: Final = "flow.nomad.hcl.j2"
+_LAYOUT: Final = "1"  # in the job's meta: tells our jobs from others, and which rendering made them
+_PRIORITY: Final = {Kind.ORDINARY: 50, Kind.REALTIME: 70}
+_SHOWN_MAX: Final = 1_000  # Nomad warns about a longer description
+_STEP: Final = re.compile(rf"{names.STEP.pattern}|mapper:{names.STEP.pattern}:{names.STEP.pattern}")
+_PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
+_AMQP: Final = re.compile(r"amqps?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+_NODE_STEP: Final = "node_modules/elasticio-sailor-nodejs/run.js"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the cluster adds to a version."""
+
+    component_api: str  # URL, as the nodes see it
+    component_dir: Callable[[ComponentVersion], str]  # folder of a component on the nodes
+    amqp: str = "amqp://127.0.0.1:5672"  # the broker as the nodes see it: scheme, host, port; no user, no vhost
+    driver: str = "raw_exec"  # of components that are a folder; images always run in docker
+    python: str = "python3"
+    node: str = "node"
+    kv_mount: str = "nomadflows"
+    datacenters: Sequence[str] = ("*",)
+    ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
+
+
+def render_job(  # noqa: PLR0917 - a version and what it runs on, in that order
+    version: VersionRef,
+    kind: Kind,
+    digest: str,
+    steps: Sequence[RunStep],
+    components: Mapping[str, ComponentVersion],
+    counts: Mapping[str, int],
+    site: Site,
+    *,
+    description: str = "",
+) -> str:
+    """HCL of the version's job. InputError for text that a job spec cannot hold."""
+    _check(version, steps, site)
+    return _template().render(
+        version=version,
+        kind=kind.value,
+        digest=digest,
+        layout=_LAYOUT,
+        priority=_PRIORITY[kind],
+        datacenters=list(site.datacenters),
+        description=_shown(version, kind, steps, description),
+        link=f"{site.ui_base.rstrip('/')}/{version.workspace}/{version.flow}/" if site.ui_base else "",
+        amqp_uri=_amqp_uri(version, site),
+        secret=_secret(site, version.secret_path),
+        steps=[_group(version, step, components[step.id], counts[step.id], site) for step in steps],
+    )
+
+
+def _group(version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site) -> dict[str, Any]:
+    env = step_env(version, step, component, site)
+    credential = names.credential_path(version.workspace, step.credential) if step.credential else ""
+    return {
+        "id": step.id,
+        "title": f"{step.kind} {component.ref}:{step.function}",
+        "count": count,
+        "memory": step.memory,
+        "cpu": step.cpu,
+        "credential": _secret(site, credential) if credential else "",
+        "env": [(Name(name, max(map(len, env))), value) for name, value in env.items()],
+        **_process(component, site),
+    }
+
+
+def _process(component: ComponentVersion, site: Site) -> dict[str, Any]:
+    """Driver, command, working folder ("" = the task's own) and image ("" = none) of a step."""
+    if component.language == "image":
+        return {"driver": "docker", "command": [site.node, _NODE_STEP], "folder": "", "image": str(component.location["image"])}
+    if component.language == "python":
+        return {"driver": site.driver, "command": [site.python, "-m", "nomadflows.runtime"], "folder": "", "image": ""}
+    folder = site.component_dir(component)  # Node's library takes the working folder for the component's
+    return {"driver": site.driver, "command": [site.node, _NODE_STEP], "folder": folder, "image": ""}
+
+
+def _amqp_uri(version: VersionRef, site: Site) -> str:
+    """Address with `%s` for the password. Node's client needs `frameMax`: it asks for too small frames by itself."""
+    scheme, _, address = site.amqp.partition("://")
+    return f"{scheme}://{version.broker_user}:%s@{address}/{names.vhost(version.workspace)}?frameMax=131072&heartbeat=30"
+
+
+def _shown(version: VersionRef, kind: Kind, steps: Sequence[RunStep], description: str) -> Shown:
+    path = ", ".join(step.id for step in steps if step.visible)
+    text = f"Version {version.number} of the {kind.value} flow {version.ref}: {path}."
+    text = f"{description.strip()}\n\n{text}" if description.strip() else text
+    return Shown(text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…")
+
+
+def _secret(site: Site, path: str) -> str:
+    """Where the API of a KV version 2 mount reads a secret."""
+    return f"{site.kv_mount}/data/{path}"
+
+
+def _check(version: VersionRef, steps: Sequence[RunStep], site: Site) -> None:
+    _match(names.WORKSPACE, version.workspace, "workspace")
+    _match(names.FLOW, version.flow, "flow")
+    _match(_PATH, site.kv_mount, "the KV mount")
+    _match(_AMQP, site.amqp, "the broker's address")
+    for step in steps:
+        _match(_STEP, step.id, "step")
+        if step.credential:
+            _match(names.CREDENTIAL, step.credential, "credential")
+    if len({step.id for step in steps}) != len(steps):
+        raise InputError("two steps have the same id")
+
+
+def _match(pattern: re.Pattern[str], text: str, what: str) -> None:
+    if not pattern.fullmatch(text):
+        raise InputError(f"{what}: {text!a} is no name that a job spec can hold", hint=f"allowed: {pattern.pattern}")
+
+
+@cache
+def _template() -> Template:
+    """`[[ value ]]` and `[% statement %]`, because double braces are Nomad's own templates."""
+    environment = Environment(  # noqa: S701 - HTML escaping is of no use here; `finalize` escapes for HCL
+        loader=FileSystemLoader(data_dir("jobspecs")),
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        finalize=hcl,
+    )
+    return environment.get_template(_TEMPLATE)
