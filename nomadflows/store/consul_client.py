@@ -108,6 +108,7 @@ class _Http(consul.base.HTTPClient):  # type: ignore[misc]  # py-consul has no t
             session = self._local.session = requests.Session()
             session.trust_env = False  # no proxy and no .netrc on the way to the state of the cluster
             session.headers.update(self._headers)
+            session.headers["Accept-Encoding"] = "identity"  # packing and unpacking costs more than a near network
             session.verify = self.verify
         return session
 

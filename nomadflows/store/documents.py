@@ -68,7 +68,7 @@ def encode(value: object, key: str) -> bytes:
 def decode(entry: Entry) -> Json:
     """Unreadable unless it is a JSON object."""
     try:
-        data = json.loads(entry.value)
+        data = json.loads(entry.value.decode())
     except ValueError as error:
         raise Unreadable(entry.key, error) from error
     if not isinstance(data, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -74,12 +75,16 @@ class Keys:
         """A key of its own for every request; those of one flow sort by time."""
         return f"{self.inbox}{ref.workspace}.{ref.flow}.{timestamp(at)}-{secrets.token_hex(3)}"
 
-    def flow_document(self, key: str) -> tuple[FlowRef, str] | None:
-        """`…/flows/<ws>/<flow>/<document>` read back; None for any other key, versions and snapshots included."""
-        match key.removeprefix(self.flows()).split("/"):
-            case [workspace, flow, document] if document:
-                return FlowRef(workspace, flow), document
-        return None
+    def flow_names(self, keys: Iterable[str]) -> tuple[list[FlowRef], set[FlowRef]]:
+        """Keys below `flows` read back: the flows, sorted, and those that have a draft."""
+        found: dict[str, list[FlowRef]] = {META: [], DRAFT: []}
+        start = len(self.flows())
+        for key in keys:
+            if key.endswith(("/" + META, "/" + DRAFT)):
+                match key[start:].split("/"):
+                    case [workspace, flow, document]:  # not a snapshot of a step that is called like one of them
+                        found[document].append(FlowRef(workspace, flow))
+        return sorted(found[META]), set(found[DRAFT])
 
     def inbox_flow(self, key: str) -> FlowRef | None:
         """The flow an inbox key names, whatever its value holds."""

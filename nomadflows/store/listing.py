@@ -2,13 +2,13 @@
 
 A recursive read of `flows/` would drag every version and every event along: hundreds of megabytes for some
 thousand flows. So the names are listed first (names are cheap), then what is wanted of each flow is read in
-transactions of 64 keys, all documents of a flow in the same one, a few transactions at a time.
+transactions of 64 keys, all documents of a flow in the same one. Several at a time are no faster: decoding them
+is most of the work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from nomadflows.model.names import FlowRef
@@ -19,8 +19,6 @@ from nomadflows.store.transaction import MOST_OPERATIONS
 
 _DOCUMENTS: Final = (META, DESIRED, STATUS)
 _BATCH: Final = MOST_OPERATIONS // len(_DOCUMENTS)
-_AT_ONCE: Final = 4
-_WORTH_THREADS: Final = 4  # batches; fewer are read one after the other
 
 
 def read_flow(client: ConsulClient, keys: Keys, ref: FlowRef) -> FlowRecord | None:
@@ -33,30 +31,17 @@ def read_flow(client: ConsulClient, keys: Keys, ref: FlowRef) -> FlowRecord | No
 
 def read_flows(client: ConsulClient, keys: Keys, workspace: str | None) -> list[FlowRecord]:
     """Every flow, sorted by workspace and name."""
-    refs: list[FlowRef] = []
-    drafts: set[FlowRef] = set()
-    for key in client.names(keys.flows(workspace)):
-        match keys.flow_document(key):
-            case (ref, "meta"):
-                refs.append(ref)
-            case (ref, "draft"):
-                drafts.add(ref)
-    refs.sort()
+    refs, drafts = keys.flow_names(client.names(keys.flows(workspace)))
     batches = [refs[start : start + _BATCH] for start in range(0, len(refs), _BATCH)]
-
-    def read(batch: Sequence[FlowRef]) -> list[Entry]:
-        return client.get_many([keys.flow(ref, name) for ref in batch for name in _DOCUMENTS])
-
-    if len(batches) < _WORTH_THREADS:
-        answers = [read(batch) for batch in batches]
-    else:
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-flows") as pool:
-            answers = list(pool.map(read, batches))
     return [
         record
-        for batch, entries in zip(batches, answers, strict=True)
-        for record in _records(batch, entries, drafts)
+        for batch in batches
+        for record in _records(batch, _documents(client, keys, batch), drafts)
     ]
+
+
+def _documents(client: ConsulClient, keys: Keys, batch: Sequence[FlowRef]) -> list[Entry]:
+    return client.get_many([keys.flow(ref, name) for ref in batch for name in _DOCUMENTS])
 
 
 def _records(batch: Sequence[FlowRef], entries: Sequence[Entry], drafts: set[FlowRef]) -> list[FlowRecord]:

@@ -81,8 +81,9 @@ def publish(
         raise InputError(f"unknown strategy {strategy!r}", hint=f"known: {', '.join(rules.STRATEGIES)}")
     request, record, keys = _Request(store, ref, by), _existing(store, ref), store.keys
     meta, desired, draft = record.meta.value, record.desired.value, store.draft(ref)
-    definition: Json = {} if draft is None else draft.value["definition"]
-    latest, current = _definition(store, ref, meta.latest), _definition(store, ref, desired.version)
+    definition: Json = {} if draft is None else draft.value.get("definition") or {}
+    latest = _definition(store, ref, meta.latest)
+    current = _definition(store, ref, desired.version) if desired.state is WantedState.SUSPENDED else None
     _insist(rules.may_publish(ref, desired, definition or None, latest, current, forced=force))
     number = meta.latest + 1
     version = {
