@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -10,14 +11,22 @@ from nomadflows.model.states import EVENTS_KEPT, Event
 
 Json = dict[str, Any]
 
-LONGEST_MESSAGE: Final = 1_000  # characters; so EVENTS_KEPT of them stay below what Consul takes
+LONGEST_MESSAGE: Final = 1_000  # characters
+MOST_BYTES: Final = 200_000  # the history shares a transaction with the status; Consul takes 512 KB as sent
 
 
 def appended(document: Json, events: Sequence[Event]) -> Json:
     """The document with newer events at its end and the oldest left out."""
     known = document.get("events")
-    kept = [*(known if isinstance(known, list) else ()), *(_bounded(event).to_json() for event in events)]
-    return {"events": kept[-EVENTS_KEPT:]}
+    every = [*(known if isinstance(known, list) else ()), *(_bounded(event).to_json() for event in events)]
+    kept: list[Any] = []
+    room = MOST_BYTES
+    for event in reversed(every[-EVENTS_KEPT:]):
+        room -= len(json.dumps(event, indent=6, ensure_ascii=False).encode())
+        if room < 0:
+            break
+        kept.append(event)
+    return {"events": kept[::-1]}
 
 
 def read(document: Json) -> list[Event]:
