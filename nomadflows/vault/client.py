@@ -1,0 +1,210 @@
+"""The calls nomadflows makes to Vault or OpenBao, on hvac. The only user of hvac.
+
+hvac has time-outs and leaves two things to its caller: it does not renew the token it is given (`renew_own_token`),
+and its exceptions quote what was sent or answered, so none of them passes from here: what comes out names the
+server, the path and the reason, never a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import hvac
+import hvac.exceptions
+import requests
+
+from nomadflows.model.errors import Conflict, NotFound, ServerRefused, ServerUnreachable
+from nomadflows.model.names import FlowRef, VersionRef, credential_path
+from nomadflows.vault.policy import policy_text, role
+from nomadflows.vault.secrets import FlowSecret, VersionSecret
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+SERVER: Final = "Vault"
+_CREATE: Final = 0  # compare-and-set of KV v2: only if there is none
+_HINT: Final = "`nomadflows dev up` starts a local one; VAULT_ADDR names another; `nomadflows doctor` looks closer"
+_TOKEN_HINT: Final = "set VAULT_TOKEN to a token that may do this"
+
+
+class Vault:
+    """Nothing is sent before the first call. To be used by one thread, which keeps its connection."""
+
+    def __init__(
+        self, addr: str, token: str = "", *, mount: str = "nomadflows", auth_mount: str = "jwt-nomad",
+        cacert: str = "", timeout: float = 5.0,
+    ) -> None:
+        self.address = addr
+        self._mount = mount
+        self._auth = auth_mount
+        session = requests.Session()
+        session.trust_env = False
+        self._client = hvac.Client(url=addr, token=token, verify=cacert or True, timeout=timeout, session=session)
+        self._kv = self._client.secrets.kv.v2
+
+    # ── the server ────────────────────────────────────────────────────────────────────────────────────────
+
+    def version(self) -> str:
+        """Of the server. ServerUnreachable unless it is initialised and unsealed."""
+        with self._errors("sys/health"):
+            health: Json = self._client.sys.read_health_status(method="GET").json()
+        if health.get("sealed") or not health.get("initialized"):
+            state = "sealed" if health.get("initialized") else "not initialised"
+            raise ServerUnreachable(SERVER, self.address, f"it is {state}", hint="unseal it (`bao operator unseal`, `vault operator unseal`)")
+        return str(health["version"])
+
+    def renew_own_token(self) -> float | None:
+        """Renew the token this client works with; seconds it now lives, None if it never ends."""
+        with self._errors("auth/token/renew-self"):
+            lookup = self._client.auth.token.lookup_self()["data"]
+            if not lookup.get("renewable"):
+                return float(lookup["ttl"]) if lookup.get("ttl") else None
+            return float(self._client.auth.token.renew_self()["auth"]["lease_duration"])
+
+    # ── flows and versions ────────────────────────────────────────────────────────────────────────────────
+
+    def flow_secret(self, ref: FlowRef) -> FlowSecret:
+        """Made at the first call; whoever comes second gets what the first one made."""
+        return self._made_once(ref.secret_path, FlowSecret.from_json, lambda: FlowSecret.new().to_json())
+
+    def version_secret(self, version: VersionRef) -> VersionSecret:
+        """Made at the first call."""
+        def new() -> Json:
+            return VersionSecret.new(self.flow_secret(version.ref)).to_json()
+
+        return self._made_once(version.secret_path, VersionSecret.from_json, new)
+
+    def find_version_secret(self, version: VersionRef) -> VersionSecret | None:
+        """As it is; None if the version has none (not started yet, or cleaned up)."""
+        data = self._read(version.secret_path)
+        return VersionSecret.from_json(data) if data else None
+
+    def ensure_role(self, version: VersionRef, credentials: Iterable[str]) -> None:
+        """The policy and the role by which the version's job reads its secrets. Reads first: a write costs more."""
+        text, wanted = policy_text(version, credentials, self._mount), role(version)
+        name = version.vault_role
+        with self._errors(f"sys/policies/acl/{name}"):
+            if self._policy(name) != text:
+                self._client.sys.create_or_update_acl_policy(name, text)
+        path = f"auth/{self._auth}/role/{name}"
+        with self._errors(path):
+            present = self._client.read(path)
+            data = present["data"] if present else {}
+            if any(data.get(key) != value for key, value in wanted.items()):
+                self._client.write_data(path, data=wanted)
+
+    def role_differs(self, version: VersionRef, credentials: Iterable[str]) -> bool:
+        """Whether `ensure_role` would write anything."""
+        name = version.vault_role
+        with self._errors(name):
+            present = self._client.read(f"auth/{self._auth}/role/{name}")
+            data = present["data"] if present else {}
+            if any(data.get(key) != value for key, value in role(version).items()):
+                return True
+            return self._policy(name) != policy_text(version, credentials, self._mount)
+
+    def delete_version(self, version: VersionRef) -> None:
+        """Role, policy and secret; what is not there is as good as deleted."""
+        name = version.vault_role
+        with self._errors(name):
+            self._client.delete(f"auth/{self._auth}/role/{name}")
+            self._client.sys.delete_acl_policy(name)
+            self._kv.delete_metadata_and_all_versions(version.secret_path, mount_point=self._mount)
+
+    def delete_flow(self, ref: FlowRef) -> None:
+        """The message key. What is still encrypted with it can never be read again."""
+        with self._errors(ref.secret_path):
+            self._kv.delete_metadata_and_all_versions(ref.secret_path, mount_point=self._mount)
+
+    # ── credentials ───────────────────────────────────────────────────────────────────────────────────────
+
+    def set_credential(self, workspace: str, name: str, values: Json) -> None:
+        """Replace a credential as a whole."""
+        path = credential_path(workspace, name)
+        with self._errors(path):
+            self._kv.create_or_update_secret(path, secret=values, mount_point=self._mount)
+
+    def credential_names(self, workspace: str) -> list[str]:
+        with self._errors(workspace):
+            try:
+                found = self._kv.list_secrets(workspace, mount_point=self._mount)
+            except hvac.exceptions.InvalidPath:
+                return []
+        return sorted(name for name in found["data"]["keys"] if not name.endswith("/"))
+
+    def credential_exists(self, workspace: str, name: str) -> bool:
+        return name in self.credential_names(workspace)
+
+    def read_credential(self, workspace: str, name: str) -> Json | None:
+        return self._read(credential_path(workspace, name))
+
+    def delete_credential(self, workspace: str, name: str) -> None:
+        """NotFound if there is none."""
+        if not self.credential_exists(workspace, name):
+            raise NotFound(f"there is no credential {name} in workspace {workspace}")
+        path = credential_path(workspace, name)
+        with self._errors(path):
+            self._kv.delete_metadata_and_all_versions(path, mount_point=self._mount)
+
+    # ── how ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _made_once(self, path: str, shape: Callable[[Json], T], new: Callable[[], Json]) -> T:
+        data = self._read(path)
+        if data is None:
+            try:
+                data = new()
+                self._create(path, data)
+            except Conflict:
+                data = self._read(path)
+        if data is None:
+            raise ServerRefused(SERVER, self.address, f"{path} vanished while it was made")
+        return shape(data)
+
+    def _create(self, path: str, data: Json) -> None:
+        """Conflict if somebody was quicker."""
+        with self._errors(path):
+            try:
+                self._kv.create_or_update_secret(path, secret=data, cas=_CREATE, mount_point=self._mount)
+            except hvac.exceptions.InvalidRequest as error:
+                if "check-and-set" in str(error):
+                    raise Conflict(f"{path} was made by somebody else meanwhile") from None
+                raise
+
+    def _read(self, path: str) -> Json | None:
+        with self._errors(path):
+            try:
+                found = self._kv.read_secret_version(path, mount_point=self._mount, raise_on_deleted_version=True)
+            except hvac.exceptions.InvalidPath:
+                return None
+        data: Json = found["data"]["data"]
+        return data
+
+    def _policy(self, name: str) -> str | None:
+        try:
+            return str(self._client.sys.read_acl_policy(name)["data"]["policy"])
+        except hvac.exceptions.InvalidPath:
+            return None
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        """hvac's and requests' exceptions as ours. Their texts are dropped where they may quote a value."""
+        try:
+            yield
+        except requests.RequestException as error:
+            raise ServerUnreachable(SERVER, self.address, _reason(error), hint=_HINT) from None
+        except (hvac.exceptions.VaultDown, hvac.exceptions.InternalServerError, hvac.exceptions.BadGateway) as error:
+            raise ServerUnreachable(SERVER, self.address, f"{type(error).__name__} at {path}", hint=_HINT) from None
+        except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized):
+            raise ServerRefused(SERVER, self.address, f"permission denied at {path}", status=403, hint=_TOKEN_HINT) from None
+        except hvac.exceptions.VaultError as error:
+            raise ServerRefused(SERVER, self.address, f"{type(error).__name__} at {path}", status=400) from None
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its TLS certificate could not be verified (VAULT_CACERT names the authority)"
+    return "connection refused or lost"
