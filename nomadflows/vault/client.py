@@ -49,7 +49,7 @@ class Vault:
     def version(self) -> str:
         """Of the server. ServerUnreachable unless it is initialised and unsealed."""
         with self._errors("sys/health"):
-            health: Json = self._client.sys.read_health_status(method="GET").json()
+            health = _json(self._client.sys.read_health_status(method="GET"))
         if health.get("sealed") or not health.get("initialized"):
             state = "sealed" if health.get("initialized") else "not initialised"
             raise ServerUnreachable(SERVER, self.address, f"it is {state}", hint="unseal it (`bao operator unseal`, `vault operator unseal`)")
@@ -208,3 +208,9 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "its TLS certificate could not be verified (VAULT_CACERT names the authority)"
     return "connection refused or lost"
+
+
+def _json(answer: Any) -> Json:
+    """hvac gives a response object where the status is not 200, and its content where it is."""
+    found: Json = answer if isinstance(answer, dict) else answer.json()
+    return found
