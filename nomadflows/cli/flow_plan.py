@@ -1,0 +1,158 @@
+"""`flow plan`: what a publish, or a start, or the repair of drift would change. Nothing is changed by looking.
+
+Exit codes as Nomad's and Terraform's plans have them: 0 nothing to change, 1 changes, 255 error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from nomadflows.cli import output
+from nomadflows.cli.flow_state import existing
+from nomadflows.cli.session import Session, flow_argument, pass_session
+from nomadflows.model.errors import NomadflowsError, NotFound, Refused, ServerRefused
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import FlowState, Kind, WantedState
+
+if TYPE_CHECKING:
+    from nomadflows.controller.versions import Version
+    from nomadflows.plan.preview import Line, Side
+    from nomadflows.store import FlowRecord
+
+_CHANGES, _ERROR = 1, 255
+_COLOURS = {"+": "green", "-": "red", "~": "yellow", "!": "red"}
+
+
+@click.command()
+@flow_argument
+@pass_session
+def plan(session: Session, *, flow: str) -> int:
+    """Show what publish or start would change: steps, Nomad's own plan, queues, Vault policy, schedule.
+
+    With a draft: what publishing it would do. Without: what a start would do, or for an active flow what differs
+    from how it should be. Exit codes: 0 nothing to change, 1 changes, 255 error.
+
+    \b
+    Examples:
+      nomadflows flow plan orders-to-warehouse
+      nomadflows flow plan orders-to-warehouse -o json
+    """
+    try:
+        said, lines = _plan(session, session.ref(flow))
+    except NomadflowsError as error:
+        click.echo(f"Error: {error}", err=True)
+        return _ERROR
+    output.emit(
+        session.output,
+        {"flow": flow, "action": said, "changes": [asdict(line) for line in lines]},
+        lambda: "\n".join([said, *(_text(line) for line in lines)] if lines else [said, "  nothing to change"]),
+    )
+    return _CHANGES if lines else 0
+
+
+def _text(line: Line) -> str:
+    return click.style(f"  {line.sign} {line.area:<9}{line.text}", fg=_COLOURS[line.sign])
+
+
+def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
+    record = existing(session, ref)
+    active = _active(session, record)
+    said, target = _target(session, record)
+    new = _side(target, record.meta.value.kind)
+    old = _side(active, record.meta.value.kind) if active else None
+    from nomadflows.plan import preview
+
+    missing = _missing_queues(session, new) if old and old.ref == new.ref else []
+    absent = [name for name in new.credentials if not session.vault.credential_exists(ref.workspace, name)]
+    return said, [
+        *preview.step_lines(old or _latest(session, record, new), new),
+        *_job_lines(session, record, target),
+        *preview.queue_lines(old, new, missing),
+        *preview.policy_lines(old, new, absent),
+        *preview.schedule_lines(old, new),
+    ]
+
+
+def _active(session: Session, record: FlowRecord) -> Version | None:
+    from nomadflows.controller.versions import Versions
+
+    number = record.status.value.version
+    return Versions().get(session.store, record.ref.version(number)) if number else None
+
+
+def _target(session: Session, record: FlowRecord) -> tuple[str, Version]:
+    """What would run, and in which words: the draft, else the version wanted, else the latest."""
+    from nomadflows.controller.versions import Version, Versions
+    from nomadflows.model.flow import FlowDefinition
+    from nomadflows.model.graph import expand
+    from nomadflows.model.requests import digest
+
+    ref, desired, latest = record.ref, record.desired.value, record.meta.value.latest
+    running = desired.state is WantedState.RUNNING
+    if draft := session.store.draft(ref):
+        definition = FlowDefinition.from_json(draft.value["definition"])
+        vref = ref.version(latest + 1)
+        verb = f"replaces version {desired.version}" if running else "starts nothing; a start would then do this"
+        version = Version(vref, definition, expand(definition), digest(draft.value["definition"]))
+        return f"{ref}: publishing the draft as version {vref.number} {verb}", version
+    if not latest:
+        raise Refused(f"{ref} has neither a draft nor a version", hint="nomadflows flow apply FILE")
+    number = desired.version if running else latest
+    said = f"{ref}: version {number} is active; to be as it should be" if running else f"{ref}: starting version {number}"
+    return said, Versions().get(session.store, ref.version(number))
+
+
+def _latest(session: Session, record: FlowRecord, new: Side) -> Side | None:
+    """The version a draft of a stopped flow is compared with, step by step."""
+    from nomadflows.controller.versions import Versions
+
+    number = record.meta.value.latest
+    if not number or number == new.ref.number:
+        return new if number else None
+    return _side(Versions().get(session.store, record.ref.version(number)), new.kind)
+
+
+def _side(version: Version, kind: Kind) -> Side:
+    from nomadflows.plan.preview import Side
+
+    return Side(version.ref, kind, version.definition, version.steps)
+
+
+def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Line]:
+    """Nomad's dry run of the job, and the end of the one it takes the place of."""
+    from nomadflows.controller.leader import site
+    from nomadflows.controller.versions import Versions
+    from nomadflows.plan.preview import Line, job_lines
+    from nomadflows.render.job import render_job
+
+    status = record.status.value
+    same = status.version == target.ref.number
+    resolved = dict(status.components) if same and status.components else target.resolve(session.store)
+    parked = same and status.state in {FlowState.SLEEPING, FlowState.SUSPENDED}
+    counts = dict.fromkeys(target.replicas, 0) if parked else target.replicas
+    components = Versions().components(session.store, resolved)
+    hcl = render_job(
+        target.ref, record.meta.value.kind, target.digest, target.steps, components, counts, site(session.settings)
+    )
+    job = session.nomad.parse(hcl)
+    try:
+        lines = list(job_lines(session.nomad.plan(job), target.ref.job_id, counts))
+    except (NotFound, ServerRefused) as error:
+        if "namespace" not in error.message:
+            raise
+        processes = sum(counts.values())
+        lines = [
+            Line("job", "+", f"Nomad namespace {target.ref.workspace}"),
+            Line("job", "+", f"{target.ref.job_id}: {len(counts)} groups, {processes} processes"),
+        ]
+    if status.version and not same:
+        lines.append(Line("job", "-", record.ref.version(status.version).job_id))
+    return lines
+
+
+def _missing_queues(session: Session, side: Side) -> list[str]:
+    depths = session.broker.depths(side.ref, [step.id for step in side.steps])
+    return [step for step, depth in depths.items() if depth is None]
