@@ -65,13 +65,15 @@ def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
     old = _side(active, record.meta.value.kind) if active else None
     from nomadflows.plan import preview
 
-    missing = _missing_queues(session, new) if old and old.ref == new.ref else []
+    same = old is not None and old.ref == new.ref
+    drift = _queue_drift(session, target) if same else []
+    differs = same and session.vault.role_differs(new.ref, new.credentials)
     absent = [name for name in new.credentials if not session.vault.credential_exists(ref.workspace, name)]
     return said, [
         *preview.step_lines(old or _latest(session, record, new), new),
         *_job_lines(session, record, target),
-        *preview.queue_lines(old, new, missing),
-        *preview.policy_lines(old, new, absent),
+        *preview.queue_lines(old, new, drift),
+        *preview.policy_lines(old, new, absent, differs=differs),
         *preview.schedule_lines(old, new),
     ]
 
@@ -153,6 +155,14 @@ def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Li
     return lines
 
 
-def _missing_queues(session: Session, side: Side) -> list[str]:
-    depths = session.broker.depths(side.ref, [step.id for step in side.steps])
-    return [step for step, depth in depths.items() if depth is None]
+def _queue_drift(session: Session, version: Version) -> list[str]:
+    from nomadflows.broker.topology import Binding, Limits, topology
+
+    limits = version.definition.limits
+    wanted = topology(version.ref, version.steps, Limits(limits.messages, limits.bytes))
+    difference = session.broker.drift(version.ref, wanted)
+    missing = [
+        f"binding {one.source} → {one.destination} by {one.key!r} is missing" if isinstance(one, Binding) else f"{one.name} is missing"
+        for one in difference.missing
+    ]
+    return missing + [f"{one.name} has other arguments than published" for one in difference.altered]

@@ -82,10 +82,10 @@ def _plain(value: object) -> str:
     return "none" if value in (None, "") else str(value)
 
 
-def queue_lines(old: Side | None, new: Side, missing: Sequence[str]) -> Iterator[Line]:
-    """A version has queues of its own. `missing`: those of a version that should be there already."""
+def queue_lines(old: Side | None, new: Side, drift: Sequence[str]) -> Iterator[Line]:
+    """A version has queues of its own. `drift`: what is not as it should be of a version that is active."""
     if old is not None and old.ref == new.ref:
-        yield from (Line("queues", "+", f"{new.ref.queue(name)} (it is missing)") for name in missing)
+        yield from (Line("queues", "~", text) for text in drift)
         return
     for step in new.steps:
         yield Line("queues", "+", new.ref.queue(step.id))
@@ -94,13 +94,16 @@ def queue_lines(old: Side | None, new: Side, missing: Sequence[str]) -> Iterator
             yield Line("queues", "-", f"{old.ref.queue(step.id)}, what is left in it moves on")
 
 
-def policy_lines(old: Side | None, new: Side, absent: Sequence[str]) -> Iterator[Line]:
-    """Whose secrets the version may read. `absent`: credentials nobody has set."""
+def policy_lines(old: Side | None, new: Side, absent: Sequence[str], *, differs: bool = False) -> Iterator[Line]:
+    """Whose secrets the version may read. `absent`: credentials nobody has set; `differs`: an active version's role
+    is not as it should be."""
+    reads = ", ".join(new.credentials) or "no credential"
     if old is None or old.ref != new.ref:
-        reads = ", ".join(new.credentials) or "no credential"
         yield Line("policy", "+", f"{new.ref.vault_role}: reads {reads}")
         if old is not None:
             yield Line("policy", "-", old.ref.vault_role)
+    elif differs:
+        yield Line("policy", "~", f"{new.ref.vault_role}: put right, reads {reads}")
     for name in absent:
         yield Line(
             "policy", "!", f"credential {name} does not exist: `nomadflows credential set {name} -w {new.ref.workspace}`"

@@ -45,8 +45,13 @@ def test_the_same_version_again_changes_nothing() -> None:
     assert not list(preview.schedule_lines(old, new))
 
 
-def test_a_queue_somebody_deleted() -> None:
-    assert list(preview.queue_lines(_side(1), _side(1), ["store"])) == [Line("queues", "+", "orders.v1.store (it is missing)")]
+def test_drift_of_an_active_version() -> None:
+    assert list(preview.queue_lines(_side(1), _side(1), ["orders.v1.store is missing"])) == [
+        Line("queues", "~", "orders.v1.store is missing")
+    ]
+    assert list(preview.policy_lines(_side(1), _side(1), [], differs=True)) == [
+        Line("policy", "~", "nomadflows.default.orders.v1: put right, reads db")
+    ]
 
 
 def test_another_version() -> None:
