@@ -69,8 +69,10 @@ def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
     drift = _queue_drift(session, target) if same else []
     differs = same and session.vault.role_differs(new.ref, new.credentials)
     absent = [name for name in new.credentials if not session.vault.credential_exists(ref.workspace, name)]
+    before = old or _latest(session, record, new)
     return said, [
-        *preview.step_lines(old or _latest(session, record, new), new),
+        *preview.step_lines(before, new),
+        *preview.setting_lines(before, new),
         *_job_lines(session, record, target),
         *preview.queue_lines(old, new, drift),
         *preview.policy_lines(old, new, absent, differs=differs),

@@ -40,7 +40,7 @@ class Side:
 class Line:
     """`sign` is + added, - removed, ~ changed, ! in the way."""
 
-    area: str  # steps | job | queues | policy | schedule
+    area: str  # steps | settings | job | queues | policy | schedule
     sign: str
     text: str
 
@@ -80,6 +80,18 @@ def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return "+".join(value) or "nothing"
     return "none" if value in (None, "") else str(value)
+
+
+def setting_lines(old: Side | None, new: Side) -> Iterator[Line]:
+    """Settings of the flow as a whole; its kind is not the definition's, its schedule has lines of its own."""
+    before, after = (side.definition.to_json() if side else {} for side in (old, new))
+    for name in sorted({*before, *after} - {"flow", "kind", "steps", "schedule", "timezone"} if old else ()):
+        if before.get(name) != after.get(name):
+            yield Line("settings", "~", f"{name} {_setting(before.get(name))} → {_setting(after.get(name))}")
+
+
+def _setting(value: object) -> str:
+    return "default" if value is None else _short(str(value))
 
 
 def queue_lines(old: Side | None, new: Side, drift: Sequence[str]) -> Iterator[Line]:

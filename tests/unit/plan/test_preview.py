@@ -69,6 +69,13 @@ def test_another_version() -> None:
     assert list(preview.schedule_lines(old, new)) == [Line("schedule", "~", "*/3 * * * * (UTC) → 0 * * * * (Europe/Berlin)")]
 
 
+def test_settings_of_the_flow() -> None:
+    assert list(preview.setting_lines(_side(1), _side(2, idle_after="5s", description="new"))) == [
+        Line("settings", "~", "description default → new"), Line("settings", "~", "idle_after default → 5s"),
+    ]
+    assert not list(preview.setting_lines(None, _side(1, idle_after="5s")))
+
+
 def test_what_changed_of_a_step() -> None:
     steps = [STEPS[0], {**STEPS[1], "use": "sql@1.2.0:upsert", "replicas": 3, "credential": "other"}]
     (line,) = preview.step_lines(_side(1), _side(2, steps))
