@@ -1,0 +1,347 @@
+"""RabbitMQ as the controller, the CLI and the gateway use it: vhosts, accounts, topologies, depths, messages.
+
+A `Broker` belongs to the thread that first uses it; each thread makes its own (`pika` demands it, and so does the
+HTTP session). Connections are opened at the first call, kept, and reopened when they are found lost. Every call
+ends within the time-out or goes on making progress; what cannot be told is raised, never guessed.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
+
+from nomadflows.broker import accounts
+from nomadflows.broker.address import Address
+from nomadflows.broker.faults import NOT_ALLOWED, ConnectionLost, NoAnswer
+from nomadflows.broker.link import Command, Link, Question, Reply
+from nomadflows.broker.management import Management, QueueTotals
+from nomadflows.broker.mover import Mover, Route, Target
+from nomadflows.broker.publishing import Confirms, message_properties
+from nomadflows.broker.topology import (
+    REBOUND_SECONDS,
+    REBOUND_SECONDS_LATE,
+    Binding,
+    Difference,
+    Listed,
+    Topology,
+    difference,
+    flow_queues,
+    wake_bindings,
+    workspace_topology,
+)
+from nomadflows.model.errors import NotFound, ServerRefused
+from nomadflows.model.names import FlowRef, VersionRef, vhost
+
+T = TypeVar("T")
+_DELAYS: Final = (*REBOUND_SECONDS, REBOUND_SECONDS_LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A queue as it is this moment: messages ready for delivery, and consumers."""
+
+    ready: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one version holds, live. Queues are read one after the other, so a message that moves on while they are
+    read may be missed or counted twice: one empty answer is not yet idleness."""
+
+    steps: dict[str, QueueTotals]
+    rebounding: int
+
+    @property
+    def left(self) -> int:
+        return self.rebounding + sum(queue.ready + queue.unacked for queue in self.steps.values())
+
+
+@dataclass(slots=True)
+class _Workspace:
+    link: Link
+    confirms: Confirms
+
+
+class Broker:
+    """`amqp_uri` is an administrator's, without vhost; it is the account of the management API too."""
+
+    def __init__(self, amqp_uri: str, api_url: str, timeout: float = 5.0, cacert: str = "") -> None:
+        self.address = Address.parse(amqp_uri, cacert)
+        self.management = Management(api_url, self.address.user, self.address.password, timeout, cacert)
+        self._timeout = timeout
+        self._workspaces: dict[str, _Workspace] = {}
+        self._thread = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for workspace in self._workspaces.values():
+            workspace.link.close()
+        self._workspaces.clear()
+        self.management.close()
+
+    # ── vhosts, accounts, topologies ──────────────────────────────────────────────────────────────────────────
+
+    def ensure_vhost(self, workspace: str) -> None:
+        """The vhost of a workspace and what its flows share in it. Asks the management API only if it is missing."""
+        try:
+            self._declare(workspace, workspace_topology())
+        except ServerRefused as error:
+            if error.status != NOT_ALLOWED:
+                raise
+            self._make_vhost(workspace)
+            self._declare(workspace, workspace_topology())
+
+    def _make_vhost(self, workspace: str) -> None:
+        name = vhost(workspace)
+        self.management.put_vhost(name, f"nomadflows workspace {workspace}")
+        self.management.put_permissions(name, self.address.user, configure=".*", write=".*", read=".*")
+
+    def ensure_user(self, version: VersionRef, password: str, steps: Collection[str]) -> None:
+        """The version's own account: declares nothing, writes its exchange, reads its step queues. Written only where
+        it differs; the broker gets a salted hash of the password."""
+        user = version.broker_user
+        known = self.management.user(user)
+        if known is None or known.get("tags") or not accounts.is_hash_of(password, known["password_hash"]):
+            self.management.put_user(user, accounts.password_hash(password))
+        wanted = {
+            "configure": accounts.NOTHING,
+            "write": accounts.write_pattern(version),
+            "read": accounts.read_pattern(version, steps),
+        }
+        present = self.management.permissions(vhost(version.workspace), user) or {}
+        if any(present.get(kind) != pattern for kind, pattern in wanted.items()):
+            self.management.put_permissions(vhost(version.workspace), user, **wanted)
+
+    def delete_user(self, version: VersionRef) -> None:
+        """The account and whatever is still connected with it."""
+        self.management.delete_user(version.broker_user)
+        self.management.close_connections(version.broker_user)
+
+    def declare(self, version: VersionRef, topology: Topology) -> None:
+        """Make what is missing; nothing changes where all is there. Refused if something has other properties."""
+        self._declare(version.workspace, topology)
+
+    def _declare(self, workspace: str, wanted: Topology) -> None:
+        exchanges: list[Command] = [
+            functools.partial(_declare_exchange, name=e.name, kind=e.type, arguments=dict(e.arguments)) for e in wanted.exchanges
+        ]
+        queues: list[Command] = [
+            functools.partial(_declare_queue, name=q.name, arguments=dict(q.arguments)) for q in wanted.queues
+        ]
+        bindings: list[Command] = [functools.partial(_bind, binding=b) for b in wanted.bindings]
+        self._on(workspace, lambda link: link.batch(exchanges, queues, bindings))
+
+    def drift(self, version: VersionRef, topology: Topology) -> Difference:
+        """What of a topology is missing or altered, by the management API; for people who plan, not for each look."""
+        name = vhost(version.workspace)
+        exchanges = [found for e in topology.exchanges if (found := self.management.exchange(name, e.name))]
+        queues = self.management.queues(name, f"{version.flow}.")
+        bindings = [binding for found in exchanges for binding in self.management.bindings_from(name, found["name"])]
+        return difference(topology, Listed.from_api(exchanges, queues, bindings))
+
+    # ── what is in the queues ─────────────────────────────────────────────────────────────────────────────────
+
+    def depths(self, version: VersionRef, steps: Collection[str]) -> dict[str, Depth | None]:
+        """Of each step's queue, live; None where the queue does not exist."""
+        return {step: self._depth(version.workspace, version.queue(step)) for step in steps}
+
+    def waiting(self, workspace: str, queue: str) -> int:
+        """Messages ready in a queue, live; 0 if it does not exist. One being worked on does not count."""
+        depth = self._depth(workspace, queue)
+        return depth.ready if depth else 0
+
+    def _depth(self, workspace: str, queue: str) -> Depth | None:
+        try:
+            frame = self._on(workspace, lambda link: link.ask(functools.partial(_look, queue=queue)))
+        except NotFound:
+            return None
+        return Depth(frame.method.message_count, frame.method.consumer_count)
+
+    def totals(self, version: VersionRef, steps: Collection[str] | None = None) -> Totals:
+        """Ready and unacknowledged messages of each step queue that exists (of `steps`, if given), and how many
+        rebound. A search through the names of all queues of the vhost: see `management`."""
+        found = self.management.queue_totals(vhost(version.workspace), f"{version.exchange}.")
+        return totals_of(version, found, steps)
+
+    def workspace_totals(self, workspace: str) -> dict[str, QueueTotals]:
+        """All queues of a workspace by name, in one request; `totals_of` picks a version's."""
+        return self.management.queue_totals(vhost(workspace))
+
+    def published(self, version: VersionRef) -> int:
+        """How many messages ever came into the version's exchange since the broker started. Up to 10 s old; only
+        a change of it means something."""
+        exchange = self.management.exchange(vhost(version.workspace), version.exchange) or {}
+        return int((exchange.get("message_stats") or {}).get("publish_in", 0))
+
+    # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def feed_wake(self, version: VersionRef) -> None:
+        """From now on each message for this version is also told to the controller."""
+        commands: list[Command] = [functools.partial(_bind, binding=binding) for binding in wake_bindings(version)]
+        self._on(version.workspace, lambda link: link.batch(commands))
+
+    def unfeed_wake(self, version: VersionRef) -> None:
+        questions: list[Question] = [functools.partial(_unbind, binding=binding) for binding in wake_bindings(version)]
+        self._on(version.workspace, lambda link: link.ask_all(questions))
+
+    # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish(self, workspace: str, exchange: str, key: str, body: bytes, headers: dict[str, Any]) -> bool:
+        """Put a persistent message in and wait for the confirm. False: a queue is full. Raised: no such exchange, no
+        queue for the key (an exchange with an alternate has one always), or unknown whether the broker has it."""
+        found = self._at(workspace)
+        return found.confirms.send_one(exchange, key, body, message_properties(headers))
+
+    def move(self, workspace: str, source: str, exchange: str, key: str) -> int:
+        """Move what a queue holds to an exchange, confirmed before acknowledged; how many. 0 if there is no queue."""
+        return self._move(workspace, source, lambda _key, _headers: Target(exchange, key))
+
+    def move_rebounds(self, old: VersionRef, new: VersionRef) -> int:
+        """Messages of `old` that wait for another try wait on, with their delay, for the same step of `new`; in the
+        dead queue if it has none. Call this before moving the step queues: what returns meanwhile lands in them."""
+        bindings = self.management.bindings_from(vhost(new.workspace), new.rebounded_exchange)
+        known = {binding["routing_key"] for binding in bindings}
+
+        def route(key: str, _headers: object) -> Target:
+            return Target(new.rebound_exchange, key) if key in known else Target("", old.ref.dead_queue)
+
+        return sum(self._move(old.workspace, old.rebound_queue(seconds), route) for seconds in _DELAYS)
+
+    def _move(self, workspace: str, source: str, route: Route) -> int:
+        found = self._at(workspace)
+        try:
+            return Mover(found.link, found.confirms).move(source, route)
+        except NotFound:
+            if self._depth(workspace, source) is None:
+                return 0
+            raise
+
+    def purge(self, version: VersionRef, steps: Collection[str]) -> int:
+        """Drop what is ready or rebounding; how many. Queues stay. What a consumer holds is not touched."""
+        queues = [*(version.queue(step) for step in steps), *(version.rebound_queue(seconds) for seconds in _DELAYS)]
+        present = [queue for queue in queues if self._depth(version.workspace, queue) is not None]
+        return self._count(version.workspace, [functools.partial(_purge, queue=queue) for queue in present])
+
+    def delete_version(self, version: VersionRef, topology: Topology) -> int:
+        """Delete a version's exchanges, queues and account; how many ready messages went with them. What is not
+        there is deleted already. Its processes must be gone: what they hold is not counted."""
+        dropped = 0
+        if self._has_vhost(version.workspace):
+            dropped = self._delete_topology(version, topology)
+        self.delete_user(version)
+        return dropped
+
+    def _delete_topology(self, version: VersionRef, topology: Topology) -> int:
+        """The exchange first, so that nothing comes in; delays before the queues they return to."""
+        self._delete_exchanges(version.workspace, [version.exchange])
+        dropped = self._count(version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.rebound_queues])
+        dropped += self._count(version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.step_queues])
+        self._delete_exchanges(version.workspace, [e.name for e in topology.exchanges])
+        return dropped
+
+    def _delete_exchanges(self, workspace: str, names: Sequence[str]) -> None:
+        questions: list[Question] = [functools.partial(_delete_exchange, name=name) for name in names]
+        self._on(workspace, lambda link: link.ask_all(questions))
+
+    def delete_flow(self, ref: FlowRef) -> int:
+        """Delete what outlives versions: the errors and the dead queue. How many messages went with them."""
+        if not self._has_vhost(ref.workspace):
+            return 0
+        return self._count(ref.workspace, [functools.partial(_delete, queue=q.name) for q in flow_queues(ref)])
+
+    # ── connections ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, workspace: str, questions: Sequence[Question]) -> int:
+        frames = self._on(workspace, lambda link: link.ask_all(questions))
+        return sum(frame.method.message_count for frame in frames)
+
+    def _has_vhost(self, workspace: str) -> bool:
+        try:
+            self._on(workspace, lambda link: link.ensure_open())
+        except ServerRefused as error:
+            if error.status == NOT_ALLOWED and self.management.vhost(vhost(workspace)) is None:
+                return False
+            raise
+        return True
+
+    def _on(self, workspace: str, work: Callable[[Link], T]) -> T:
+        """Do what may be repeated; it is, once, when a kept connection turns out to be lost."""
+        link = self._at(workspace).link
+        before = link.opened
+        try:
+            return work(link)
+        except NoAnswer:
+            raise
+        except ConnectionLost:
+            if link.opened > before:
+                raise
+            return work(link)
+
+    def _at(self, workspace: str) -> _Workspace:
+        self._check_thread()
+        found = self._workspaces.get(workspace)
+        if found is None:
+            link = Link(self.address, vhost(workspace), self._timeout)
+            found = self._workspaces[workspace] = _Workspace(link, Confirms(link))
+        return found
+
+    def _check_thread(self) -> None:
+        current = threading.get_ident()
+        self._thread = self._thread or current
+        if self._thread != current:
+            raise RuntimeError("a Broker belongs to the thread that first used it; make one for each thread")
+
+
+def totals_of(version: VersionRef, queues: Mapping[str, QueueTotals], steps: Collection[str] | None = None) -> Totals:
+    """A version's part of a workspace's figures."""
+    delays = {version.rebound_queue(seconds) for seconds in _DELAYS}
+    prefix = f"{version.exchange}."
+    found = {name.removeprefix(prefix): figures for name, figures in queues.items() if name.startswith(prefix) and name not in delays}
+    if steps is not None:
+        found = {step: found[step] for step in steps if step in found}
+    return Totals(found, sum(figures.ready + figures.unacked for name, figures in queues.items() if name in delays))
+
+
+# ── methods of a channel ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _declare_exchange(channel: Any, *, name: str, kind: str, arguments: dict[str, Any]) -> None:
+    channel.exchange_declare(name, kind, durable=True, arguments=arguments)
+
+
+def _declare_queue(channel: Any, *, name: str, arguments: dict[str, Any]) -> None:
+    channel.queue_declare(name, durable=True, arguments=arguments)
+
+
+def _bind(channel: Any, *, binding: Binding) -> None:
+    bind = channel.queue_bind if binding.to == "queue" else channel.exchange_bind
+    bind(binding.destination, binding.source, binding.key, dict(binding.arguments))
+
+
+def _unbind(channel: Any, reply: Reply, *, binding: Binding) -> None:
+    channel.queue_unbind(binding.destination, binding.source, binding.key, dict(binding.arguments), callback=reply)
+
+
+def _look(channel: Any, reply: Reply, *, queue: str) -> None:
+    channel.queue_declare(queue, passive=True, callback=reply)
+
+
+def _purge(channel: Any, reply: Reply, *, queue: str) -> None:
+    channel.queue_purge(queue, callback=reply)
+
+
+def _delete(channel: Any, reply: Reply, *, queue: str) -> None:
+    channel.queue_delete(queue, callback=reply)
+
+
+def _delete_exchange(channel: Any, reply: Reply, *, name: str) -> None:
+    channel.exchange_delete(name, callback=reply)

@@ -1,0 +1,95 @@
+"""Moves what a queue holds to somewhere else. A message is acknowledged in its old place only when the broker has
+confirmed the new one: none is lost, and one may be there twice only if the mover dies in between."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nomadflows.broker.faults import QueueFull
+from nomadflows.broker.link import Link, Wait
+from nomadflows.broker.publishing import Confirms
+from nomadflows.model.errors import Refused
+
+WINDOW: Final = 200  # messages on their way
+_QUIET_S: Final = 0.05  # no delivery for so long, and none on its way: the queue may be empty
+_PATIENCE: Final = 20  # rounds in which a queue that is not empty delivers nothing
+_CHANNEL: Final = "move"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a message goes; `headers` replace its own ones if given."""
+
+    exchange: str
+    key: str
+    headers: Mapping[str, Any] | None = None
+
+
+Route = Callable[[str, Mapping[str, Any]], Target]  # of a message's routing key and headers
+
+
+class Mover:
+    def __init__(self, link: Link, confirms: Confirms) -> None:
+        self._link = link
+        self._confirms = confirms
+        self._moved = 0
+        self._unconfirmed = 0
+        self._stirred = False
+
+    def move(self, source: str, route: Route) -> int:
+        """Move until the source is empty; how many went. Refused if the new place does not take one: it stays."""
+        self._moved = 0
+        patience = _PATIENCE
+        while patience and self._ready(source):
+            before = self._moved
+            self._confirms.ready()
+            channel = self._link.channel(_CHANNEL, setup=_prefetch)
+            self._unconfirmed = 0
+            try:
+                self._link.wait(functools.partial(self._run, channel=channel, source=source, route=route))
+            finally:
+                self._link.close_channel(_CHANNEL)  # what was delivered and not moved returns to the source
+            patience -= self._moved == before
+        if not patience:
+            raise Refused(f"RabbitMQ does not deliver what is in {source}")
+        return self._moved
+
+    def _ready(self, source: str) -> int:
+        frame = self._link.ask(lambda channel, reply: channel.queue_declare(source, passive=True, callback=reply))
+        return int(frame.method.message_count)
+
+    def _run(self, wait: Wait, *, channel: Any, source: str, route: Route) -> None:
+        self._confirms.on_return(lambda what: wait.fail(Refused(f"RabbitMQ knows no queue for {what}; the rest stays in {source}")))
+
+        def take(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
+            self._stirred = True
+            target = route(method.routing_key, properties.headers or {})
+            if target.headers is not None:
+                properties.headers = dict(target.headers)
+            self._unconfirmed += 1
+
+            def settle(confirmed: bool) -> None:
+                self._unconfirmed -= 1
+                if not confirmed:
+                    wait.fail(QueueFull(f"the queue behind {target.key} is full; the rest stays in {source}"))
+                elif not wait.over:
+                    channel.basic_ack(method.delivery_tag)
+                    self._moved += 1
+                    wait.progress()
+
+            self._confirms.send(target.exchange, target.key, body, properties, settle)
+
+        channel.basic_consume(source, take)
+        wait.every(_QUIET_S, lambda: self._end_if_quiet(wait))
+
+    def _end_if_quiet(self, wait: Wait) -> None:
+        if not self._stirred and not self._unconfirmed:
+            wait.done()
+        self._stirred = False
+
+
+def _prefetch(channel: Any, reply: Callable[[Any], None]) -> None:
+    channel.basic_qos(prefetch_count=WINDOW, callback=reply)
