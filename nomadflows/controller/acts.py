@@ -16,7 +16,7 @@ from nomadflows.controller.clients import Clients
 from nomadflows.controller.observe import Look
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.writer import Writer
-from nomadflows.model.errors import Refused, ServerUnreachable
+from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Desired, FlowState, WantedState, WorkspaceType, parse_timestamp, timestamp
 from nomadflows.plan.decide import Act, Decision
@@ -29,14 +29,18 @@ _ActFunction = Callable[["Acts", Look, Decision], None]
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """The acts of one worker thread."""
+    """The acts, shared by the worker threads."""
 
-    clients: Clients
     versions: Versions
     writer: Writer
     site: Site
     aside: ThreadPoolExecutor  # for calls to different servers that need not wait for each other
     wake_fed: Callable[[VersionRef, bool], None]
+
+    @property
+    def clients(self) -> Clients:
+        """Those of the calling thread."""
+        return self.writer.clients()
 
     def do(self, look: Look, decision: Decision) -> None:
         """Carry out a decision. Errors of servers pass through; the look is repeated later."""
@@ -87,11 +91,11 @@ class Acts:
         if preparing is not None:
             preparing.result()
         present = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
-        return self.clients.nomad.register(job, present.modify_index if present else 0)
+        return self.clients.nomad.register(job, present.modify_index if present else 0, source=hcl)
 
     def _prepare(self, version: Version) -> None:
         """What the processes of a version find when they start: their secret and role, their user and queues."""
-        clients = self.clients_of_thread()
+        clients = self.clients
         secret = clients.vault.version_secret(version.ref)
         credentials = sorted({step.credential for step in version.steps if step.credential})
         clients.vault.ensure_role(version.ref, credentials)
@@ -99,9 +103,6 @@ class Acts:
         limits = version.definition.limits
         clients.broker.declare(version.ref, topology(version.ref, version.steps, Limits(limits.messages, limits.bytes)))
         clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
-
-    def clients_of_thread(self) -> Clients:
-        return self.writer.clients()
 
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -135,8 +136,14 @@ class Acts:
 
     def _stop_job(self, look: Look, _decision: Decision) -> None:
         for number in _numbers(look):
-            ref = look.seen.ref.version(number)
-            self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=False)
+            self._stop_version(look.seen.ref.version(number))
+
+    def _stop_version(self, ref: VersionRef) -> None:
+        """By a registration, since that can insist on the index it has read; a deregistration cannot, and would let
+        a deposed controller stop what its successor has started."""
+        job = self.clients.nomad.job(ref.workspace, ref.job_id)
+        if job is not None and not job.stopped:
+            self.clients.nomad.register({**job.raw, "Stop": True}, job.modify_index)
 
     def _clean_up(self, look: Look, decision: Decision) -> None:
         dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
@@ -152,6 +159,9 @@ class Acts:
         """Everything a version left in Nomad, RabbitMQ and Vault; how many messages went with it. What Vault
         still holds while it is away is harmless (the job it is bound to is gone) and must not keep a flow from
         being stopped."""
+        job = self.clients.nomad.job(ref.workspace, ref.job_id)
+        if job is not None and not job.stopped:
+            raise Conflict(f"job {ref.job_id} was started meanwhile")
         self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=True)
         try:
             version = self.versions.get(self.clients.store, ref)
@@ -214,8 +224,7 @@ class Acts:
         )
 
     def _retire_down(self, look: Look, _decision: Decision) -> None:
-        ref = look.seen.ref.version(look.seen.status.replacing)
-        self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=False)
+        self._stop_version(look.seen.ref.version(look.seen.status.replacing))
 
     def _retire(self, look: Look, decision: Decision) -> None:
         old = self.versions.get(self.clients.store, look.seen.ref.version(look.seen.status.replacing))
@@ -226,13 +235,12 @@ class Acts:
 
     def _move_leftovers(self, old: Version, new: Version) -> tuple[int, int]:
         kept = {step.id for step in new.steps}
-        moved = dead = 0
+        moved, dead = self.clients.broker.move_rebounds(old.ref, new.ref), 0
         for step in old.steps:
             if step.id in kept:
                 moved += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), new.ref.exchange, input_key(step.id))
             else:
                 dead += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), "", old.ref.ref.dead_queue)
-        moved += self.clients.broker.move_rebounds(old.ref, new.ref)
         return moved + dead, dead
 
     def _desired_version(self, look: Look) -> Version:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -46,7 +47,7 @@ class Leader:
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
         self._sources = [
             Resync(self._clients, self._queue, self._workspace),
-            Inbox(self._clients, self._queue, self._versions),
+            Inbox(self._clients, self._queue, self._versions, self._scheduler),
             NomadEvents(self._clients, self._queue),
         ]
         self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
@@ -56,8 +57,10 @@ class Leader:
         self._wakes.start()
         self._snapshots.start()
         self._scheduler.start()
-        for thread in (*self._workers, *self._sources):
-            thread.start()
+        for worker in self._workers:
+            worker.start()
+        for source in self._sources:
+            source.start()
 
     def close(self) -> None:
         """Finish the acts in work, then end. What was not done is for the next leader."""
@@ -143,9 +146,17 @@ class Leader:
 def site(settings: Settings) -> Site:
     """What a job spec needs to know of this cluster."""
     return Site(
-        driver=settings.step_driver, python=settings.step_python, component_api=settings.component_api,
-        kv_mount=settings.kv_mount, datacenters=(settings.datacenters,), component_dir=component_dir,
+        component_api=settings.component_api, component_dir=component_dir, amqp=_amqp_of_steps(settings),
+        driver=settings.step_driver, python=settings.step_python, kv_mount=settings.kv_mount,
+        datacenters=tuple(settings.datacenters.split(",")),
     )
+
+
+def _amqp_of_steps(settings: Settings) -> str:
+    """The broker as the nodes see it, without a user."""
+    own = urlsplit(settings.amqp_uri)
+    host = f"[{own.hostname}]" if ":" in (own.hostname or "") else own.hostname
+    return f"{own.scheme}://{settings.steps_amqp_addr or f'{host}:{own.port or 5672}'}"
 
 
 def component_dir(component: ComponentVersion) -> str:

@@ -50,7 +50,7 @@ def look(
     limits = version.definition.limits
     seen = replace(
         seen, replicas=version.replicas, idle_after_s=version.definition.idle_after_s,
-        queue_limits=(limits.messages, limits.bytes),
+        queue_limits=(limits.messages, limits.bytes), drain_s=limits.drain, ready_timeout_s=limits.ready_timeout,
     )
     return Look(_through_servers(seen, version, clients, versions, memory), record, version)
 

@@ -43,7 +43,7 @@ class Reconciler:
         self._memory = Memory()
         self._writer = Writer(clients, fence, self._memory)
         self._aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="aside")
-        self._acts = Acts(clients, self._versions, self._writer, site, self._aside, wake_fed)
+        self._acts = Acts(self._versions, self._writer, site, self._aside, wake_fed)
 
     def work(self, ref: FlowRef, hints: Hints) -> float | None:
         """Bring a flow as far as it will go now; seconds until it wants to be looked at again, None: when signalled.
@@ -60,8 +60,8 @@ class Reconciler:
                 return None
             decision = decide(seen.seen)
             if decision.act is Act.WAIT:
-                self._writer.observe(seen, decision)
                 self._scheduler.follow(seen)
+                self._writer.observe(seen, decision, self._scheduler.times(ref))
                 return decision.recheck_s
             log.debug("act", flow=str(ref), act=decision.act.value, reason=decision.reason)
             self._acts.do(seen, decision)

@@ -16,14 +16,14 @@ from typing import Final
 
 import structlog
 
-from nomadflows.broker.wire import Crypto, tick_message
+from nomadflows.broker.wire import Crypto, tick
 from nomadflows.controller.clients import Clients
 from nomadflows.controller.observe import Look
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef, input_key
 from nomadflows.model.schedule import next_after
-from nomadflows.model.states import Kind, WantedState, utc_now
+from nomadflows.model.states import WantedState, timestamp, utc_now
 
 log = structlog.get_logger()
 
@@ -37,7 +37,6 @@ class Plan:
 
     version: VersionRef  # where input goes
     trigger: str
-    kind: Kind
     expression: str  # "": continuously
     zone: str
     min_interval_s: float
@@ -64,6 +63,7 @@ class Scheduler:
         self._plans: dict[FlowRef, Plan] = {}
         self._next: dict[FlowRef, datetime] = {}
         self._warned: dict[FlowRef, datetime] = {}
+        self._ticked: dict[FlowRef, datetime] = {}
         self._heap: list[tuple[datetime, FlowRef]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
@@ -98,6 +98,18 @@ class Scheduler:
             due = self._next.get(ref)
             return None if due is None else (due - self._now()).total_seconds()
 
+    def times(self, ref: FlowRef) -> dict[str, str]:
+        """What the flow's status tells of ticks: `last_tick` and `next_tick`. Continuous ticks are not told one by one."""
+        with self._changed:
+            plan, due, last = self._plans.get(ref), self._next.get(ref), self._ticked.get(ref)
+        told = {"last_tick": timestamp(last)} if last else {}
+        return told | {"next_tick": timestamp(due) if due and plan and plan.expression else ""}
+
+    def ticked(self, ref: FlowRef) -> None:
+        """A tick was put into the trigger's queue."""
+        with self._changed:
+            self._ticked[ref] = self._now()
+
     def lead(self, ref: FlowRef) -> float:
         with self._changed:
             plan = self._plans.get(ref)
@@ -107,6 +119,7 @@ class Scheduler:
         self._plans.pop(ref, None)
         self._next.pop(ref, None)
         self._warned.pop(ref, None)
+        self._ticked.pop(ref, None)
 
     def _set_next(self, ref: FlowRef, due: datetime) -> None:
         self._next[ref] = due
@@ -147,7 +160,9 @@ class Scheduler:
                     self._early(ref)
             return
         try:
-            self._tick(plan)
+            if publish_tick(self._clients(), plan.version, plan.trigger) and plan.expression:
+                self.ticked(ref)
+                self._early(ref)
             following = plan.after(max(due, self._now()))
         except NomadflowsError as error:
             log.warning("tick failed, tried again", flow=str(ref), error=str(error))
@@ -156,9 +171,6 @@ class Scheduler:
             if self._plans.get(ref) == plan:
                 self._set_next(ref, following)
 
-    def _tick(self, plan: Plan) -> None:
-        publish_tick(self._clients(), plan.version, plan.trigger)
-
 
 def publish_tick(clients: Clients, version: VersionRef, trigger: str, *, even_if_waiting: bool = False) -> bool:
     """Put one tick into a trigger's queue. False: skipped, since the last one still waits."""
@@ -166,8 +178,10 @@ def publish_tick(clients: Clients, version: VersionRef, trigger: str, *, even_if
     if depth is None or (depth.ready and not even_if_waiting):
         return False
     secret = clients.vault.version_secret(version)
-    body, headers = tick_message(Crypto(secret.crypto_password, secret.crypto_iv), version, trigger)
-    return clients.broker.publish(version.workspace, version.exchange, input_key(trigger), body, headers)
+    crypto = Crypto(secret.crypto_password, secret.crypto_iv)
+    message = tick(crypto, workspace=version.workspace, flow=version.flow, exec_id=version.job_id)
+    clients.broker.publish(version.workspace, version.exchange, input_key(trigger), message.body, message.headers)
+    return True
 
 
 def _plan(look: Look, clients: Clients) -> Plan | None:
@@ -182,9 +196,6 @@ def _plan(look: Look, clients: Clients) -> Plan | None:
     if component is None or not component.is_polling(trigger.function):
         return None
     definition = version.definition
-    expression = definition.schedule or ("" if look.seen.kind is Kind.REALTIME else DEFAULT_SCHEDULE)
+    expression = definition.cron(look.seen.kind) or ""
     lead = max(DEFAULT_LEAD_S, 2 * (status.last_wake_s or 0.0))
-    return Plan(version.ref, trigger.id, look.seen.kind, expression, definition.timezone, definition.min_interval_s, lead)
-
-
-DEFAULT_SCHEDULE: Final = "*/3 * * * *"
+    return Plan(version.ref, trigger.id, expression, definition.timezone, definition.steps[0].min_interval, lead)

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from nomadflows.controller.clients import Clients
-from nomadflows.controller.scheduler import publish_tick
+from nomadflows.controller.scheduler import Scheduler, publish_tick
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
 from nomadflows.model.errors import NomadflowsError, NotFound
@@ -59,11 +59,12 @@ class Inbox(_Thread):
     a leader that dies in between is followed by one that begins with a full round.
     """
 
-    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, versions: Versions) -> None:
+    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, versions: Versions, scheduler: Scheduler) -> None:
         super().__init__("inbox")
         self._clients = clients
         self._queue = queue
         self._versions = versions
+        self._scheduler = scheduler
         self._index = 0
 
     def _turn(self) -> None:
@@ -95,7 +96,8 @@ class Inbox(_Thread):
         except NotFound as error:
             log.warning("run-now failed", flow=str(ref), error=str(error))
             return
-        publish_tick(clients, version.ref, version.trigger.id, even_if_waiting=True)
+        if publish_tick(clients, version.ref, version.trigger.id, even_if_waiting=True):
+            self._scheduler.ticked(ref)
 
 
 class NomadEvents(_Thread):
@@ -107,7 +109,12 @@ class NomadEvents(_Thread):
         self._queue = queue
 
     def _turn(self) -> None:
-        for event in self._clients().nomad.events({"Allocation": "*", "Job": "*"}, 0, self._closed):
+        clients = self._clients()
+        for event in clients.nomad.events({"Allocation": "*", "Job": "*"}, 0, self._closed):
+            if event.topic == "Stream":  # it was away, and Nomad may have forgotten what happened meanwhile
+                for ref in clients.store.flow_refs():
+                    self._queue.add(ref, "full")
+                continue
             version = VersionRef.parse_job(event.namespace, event.job_id)
             if version is not None:
                 self._queue.add(version.ref)

@@ -65,11 +65,11 @@ class Writer:
             log.info("step", flow=str(seen.ref), reason=decision.reason, message=decision.message)
         self._write(look, status, events, None)
 
-    def observe(self, look: Look, decision: Decision) -> None:
+    def observe(self, look: Look, decision: Decision, times: Mapping[str, Any]) -> None:
         """Write what was seen while waiting, if it differs in more than figures, or if those are old."""
         seen = look.seen
         status = replace(
-            seen.status, observed_generation=seen.desired.generation, steps=_steps(look, seen.status),
+            seen.status, **times, observed_generation=seen.desired.generation, steps=_steps(look, seen.status),
             conditions=_conditions(look, seen.status, decision),
         )
         events = []

@@ -1,0 +1,36 @@
+"""A private local stack for one measurement, in a folder of its own that goes with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nomadflows.settings import Settings, load_settings
+
+
+def nomadflows(*arguments: str) -> str:
+    """Run a command as a user would; its output. CalledProcessError with what it said on failure."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nomadflows", *arguments], check=False, capture_output=True, text=True, timeout=300
+    )
+    if done.returncode:
+        raise SystemExit(f"nomadflows {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@contextmanager
+def private_stack() -> Iterator[Settings]:
+    """Servers and a controller, up for the time of the block."""
+    with tempfile.TemporaryDirectory(prefix="nomadflows-bench-") as folder:
+        os.environ["NOMADFLOWS_HOME"] = folder
+        Path(folder).chmod(0o755)
+        nomadflows("dev", "up")
+        try:
+            yield load_settings()
+        finally:
+            nomadflows("dev", "down")
