@@ -13,7 +13,7 @@ from nomadflows.model import mapping, schedule
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.flow import FlowDefinition, StepDefinition
 from nomadflows.model.graph import ancestors, cycles, predecessors
-from nomadflows.model.problems import Path, Problem, choices, did_you_mean, unknown
+from nomadflows.model.problems import Path, Problem, choices, unknown
 from nomadflows.model.states import Kind
 
 UNREADABLE: Final = "?"
@@ -99,29 +99,33 @@ def _edges(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
         yield from _after(("steps", index, "after"), step, set(before), handlers, feeding)
     if len(before) < len(steps):
         return  # two steps of one id: which of them an edge means cannot be said
+    away = "allowed: steps that lead away from the trigger"
     knots = list(cycles(before))
     for knot in knots:
         at = min(index_of[step] for step in knot)
         yield Problem(
             ("steps", at, "after"),
-            f"{' → '.join([*knot, knot[0]])} is a cycle; allowed: steps that lead away from the trigger",
+            f"{' → '.join([*knot, knot[0]])} is a cycle; {away}",
         )
     on_cycle = {step for knot in knots for step in knot}
     for index, step in enumerate(steps):
         reached_by = ancestors(before, step.id)
         if reached_by & on_cycle and step.id not in reached_by and steps[0].id not in reached_by:
-            yield Problem(("steps", index), f"no message reaches {step.id!r}: nothing leads to it from the trigger")
+            yield Problem(
+                ("steps", index), f"no message reaches {step.id!r}: nothing leads to it from the trigger; {away}"
+            )
 
 
 def _after(
     path: Path, step: StepDefinition, known: set[str], handlers: set[str], feeding: list[str]
 ) -> Iterator[Problem]:
+    others = [name for name in feeding if name != step.id]
     for position, source in enumerate(step.after or ()):
         at = (*path, position)
         if source not in known:
-            yield Problem(at, unknown("there is no step", source, [name for name in feeding if name != step.id]))
+            yield Problem(at, unknown("there is no step", source, others))
         elif source in handlers:
-            yield Problem(at, f"{source!r} is the error handler, nothing follows it; {choices(feeding)}")
+            yield Problem(at, f"{source!r} is the error handler, nothing follows it; {choices(others)}")
         elif source in (step.after or ())[:position]:
             yield Problem(at, f"{source!r} is named twice; allowed: each step once")
 
@@ -255,8 +259,5 @@ def _triggers(definition: FlowDefinition, found: Mapping[int, ComponentVersion])
 
 def _needs_trigger(step: StepDefinition, version: ComponentVersion) -> str:
     triggers = [f"{version.name}:{name}" for name, kind in version.functions().items() if kind == "trigger"]
-    meant = did_you_mean(step.use, triggers)
     allowed = ", ".join(triggers) if triggers else "a trigger of another component"
-    return (
-        f"{step.use} is an action and the flow begins with it: it has no trigger there{meant or ';'} allowed: {allowed}"
-    )
+    return f"{step.use} is an action, and a flow begins with a trigger; allowed: {allowed}"

@@ -46,7 +46,9 @@ def check(expression: str, *, seconds: bool = False) -> None:
     except CronSimError:  # each field is right by itself, so it is their combination that is not
         due = None
     if due is None:
-        raise ScheduleError(f"{expression!r} never occurs: no such date exists")
+        raise ScheduleError(
+            f"{expression!r} never occurs: no such date exists; allowed: a cron expression that has a next time"
+        )
 
 
 def next_after(expression: str, zone_name: str, moment: datetime) -> datetime:
@@ -64,7 +66,9 @@ def next_after(expression: str, zone_name: str, moment: datetime) -> datetime:
                 return found
     except CronSimError as error:
         raise ScheduleError(f"{expression!r} is no cron expression: {error}") from error
-    raise ScheduleError(f"{expression!r} never occurs: no such date exists")
+    raise ScheduleError(
+        f"{expression!r} never occurs: no such date exists; allowed: a cron expression that has a next time"
+    )
 
 
 def _check_field(index: int, part: str) -> None:

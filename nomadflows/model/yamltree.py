@@ -77,7 +77,8 @@ def parse_yaml(text: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f" ({error.context})" if error.context else ""
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        last = text.rstrip("\n").count("\n") + 1  # the end of the file is reported one line beyond it
+        line, column = (min(mark.line + 1, last), mark.column + 1) if mark else (1, 1)
         raise YamlError(line, f"not YAML: {error.problem}{context}, at column {column}") from error
     except yaml.reader.ReaderError as error:
         at = min(int(error.position), len(text))
