@@ -10,7 +10,6 @@ once, and so that what is missing in the body is missing in the result while a n
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -79,10 +78,8 @@ def check_expression(source: str) -> Iterator[MappingError]:
         yield error
         return
     for name in sorted(set(reads["bindings"]) - set(BINDABLE)):
-        close = difflib.get_close_matches(name, [*_BUILT_IN, *BINDABLE], n=1)
-        meant = f"; did you mean ${close[0]}?" if close else ""
         at = max(source.find(f"${name}"), 0)
-        yield MappingError(f"${name} is not defined{meant} {_where(source, at)}", position=at)
+        yield MappingError(f"${name} is not defined{_did_you_mean(name)} {_where(source, at)}", position=at)
 
 
 class Expression:
@@ -200,6 +197,13 @@ def _compile(source: str) -> jlens.Expression:
 
 
 _BOOLEAN: Final = _compile("$boolean(v)")
+
+
+def _did_you_mean(name: str) -> str:
+    import difflib  # late: a step process has no use for it
+
+    close = difflib.get_close_matches(name, [*_BUILT_IN, *BINDABLE], n=1)
+    return f"; did you mean ${close[0]}?" if close else ""
 
 
 def _leaves(node: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -164,6 +164,6 @@ def test_any_text_is_an_expression_or_told_why_not(source: str):
 
 
 def test_a_step_process_pays_for_nothing_but_the_engine():
-    code = "import sys; import nomadflows.model.mapping; print({'pydantic', 'yaml', 'cronsim'} & set(sys.modules))"
+    code = "import sys; import nomadflows.model.mapping; print({'pydantic', 'yaml', 'cronsim', 'difflib'} & set(sys.modules))"
 
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
