@@ -36,6 +36,7 @@ from nomadflows.store.transaction import Delete, Held, LostLeadership, commit
 LOCK_DELAY_S: Final = 1
 SHORTEST_TTL_S: Final = 10.0  # Consul's minimum
 _STANDBY_LOOK_S: Final = 30.0  # a blocking query that returns the moment the leader's key changes
+_JUST_LOST_S: Final = 0.1
 _RETRY_S: Final = 0.5  # while Consul is away, or the lock-delay runs
 
 __all__ = ["Leadership", "LostLeadership"]
@@ -90,7 +91,8 @@ class Leadership:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Block until this process leads; False if that has not happened in time or the campaign has ended."""
-        self._leading.wait(timeout_s)
+        if self._leading.wait(timeout_s) and not self.is_leader:
+            self._ended.wait(_JUST_LOST_S)  # the campaign is about to notice; a caller's loop must not spin till then
         return self.is_leader
 
     def release(self) -> None:
