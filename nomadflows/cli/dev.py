@@ -24,6 +24,7 @@ _TITLES: Final = {
     "consul": "Consul",
     "vault": "OpenBao/Vault",
     "nomad": "Nomad",
+    "nomad-client": "Nomad's client",
     "identities": "Nomad's identities in Vault",
     "controller": "Controller",
 }

@@ -11,7 +11,7 @@ from nomadflows.devstack import rabbitmq, vault
 from nomadflows.devstack.consul import Consul
 from nomadflows.devstack.controller import Controller
 from nomadflows.devstack.layout import Layout
-from nomadflows.devstack.nomad import Nomad
+from nomadflows.devstack.nomad import Around, NomadClient, NomadServer
 from nomadflows.devstack.plan import StackPlan
 from nomadflows.devstack.rabbitmq import Epmd, RabbitMQ
 from nomadflows.devstack.server import Server
@@ -58,6 +58,16 @@ def servers(plan: StackPlan) -> Sequence[Server]:
         token=plan.running.vault_token,
         own=plan.own("vault"),
     )
+    around = Around(
+        program=programs.get("nomad", ""),
+        data=layout.data("nomad"),
+        ports=plan.ports,
+        address=at.nomad,
+        consul=at.consul,
+        vault=at.vault,
+        token=plan.running.nomad_token,
+        own=plan.own("nomad"),
+    )
     listed: list[Server] = [
         *([Epmd(data=broker_data, ports=plan.ports)] if plan.own("rabbitmq") else []),
         RabbitMQ(
@@ -78,20 +88,13 @@ def servers(plan: StackPlan) -> Sequence[Server]:
             own=plan.own("consul"),
         ),
         the_vault,
-        Nomad(
-            program=programs.get("nomad", ""),
-            data=layout.data("nomad"),
-            ports=plan.ports,
-            address=at.nomad,
-            consul=at.consul,
-            vault=at.vault,
-            token=plan.running.nomad_token,
-            own=plan.own("nomad"),
-        ),
+        NomadServer(around),
+        *([NomadClient(around)] if plan.own("nomad") else []),
         JwtAuth(vault=the_vault, nomad_address=at.nomad),
     ]
     if plan.controller:
-        listed.append(Controller(plan.home, layout.settings_file, plan.ports["component_api"]))
+        needs = tuple(one.name for one in listed)
+        listed.append(Controller(plan.home, layout.settings_file, plan.ports["component_api"], needs))
     return listed
 
 

@@ -15,8 +15,8 @@ class Controller:
     home: Path
     settings_file: Path
     component_api_port: int
+    needs: tuple[str, ...]
     name: str = "controller"
-    needs: tuple[str, ...] = ("rabbitmq", "consul", "vault", "nomad", "identities")
     grace: float = 20.0
 
     def command(self) -> Command | None:

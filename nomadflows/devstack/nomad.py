@@ -1,17 +1,21 @@
-"""Nomad of the local stack: server and client in one agent with its data on disk.
+"""Nomad of the local stack: a server, and a client that runs the steps, each a process of its own.
 
-Also knows which processes belong to the steps that this agent runs, since they outlive it by design.
+One agent could be both, but then every restart is a race: the client half registers before the server half has
+its keys, is refused, and waits half a minute before it asks again. Here the client starts when the server can
+sign identities.
+
+Also knows which processes belong to the steps that this client runs, since they outlive it by design.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nomadflows.devstack.layout import write_private
 from nomadflows.devstack.ports import Ports
@@ -19,7 +23,7 @@ from nomadflows.devstack.probe import ask
 from nomadflows.devstack.processes import Identity, descendants, identify, table
 from nomadflows.devstack.server import READY, Command, Health
 
-_TEMPLATE = """\
+_COMMON: Final = """\
 # Written by `nomadflows dev up` at every start; changes are lost.
 name       = "local"
 region     = "global"
@@ -47,6 +51,25 @@ limits {{
   http_max_conns_per_client = 2000
 }}
 
+consul {{
+  address          = {consul}
+  auto_advertise   = false
+  server_auto_join = false
+  client_auto_join = false
+}}
+
+vault {{
+  enabled               = true
+  address               = {vault}
+  jwt_auth_backend_path = {auth_mount}
+
+  default_identity {{
+    aud = ["vault.io"]
+    ttl = "1h"
+  }}
+}}
+"""
+_SERVER: Final = """
 server {{
   enabled          = true
   bootstrap_expect = 1
@@ -56,12 +79,32 @@ server {{
   eval_gc_threshold = "30m"
 }}
 
+ui {{
+  enabled = true
+  label {{
+    text = "nomadflows local stack"
+  }}
+  consul {{
+    ui_url = {consul_ui}
+  }}
+  vault {{
+    ui_url = {vault_ui}
+  }}
+}}
+"""
+_CLIENT: Final = """
+ui {{
+  enabled = false
+}}
+
 client {{
   enabled           = true
-  network_interface = {interface}
   servers           = ["127.0.0.1:{rpc}"]
+  network_interface = {interface}
   cpu_total_compute = {cpu}
   max_kill_timeout  = "120s"
+  alloc_dir         = {alloc}
+  alloc_mounts_dir  = {alloc_mounts}
 
   gc_interval              = "1m"
   gc_max_allocs            = 500
@@ -89,60 +132,15 @@ plugin "raw_exec" {{
     enabled = true
   }}
 }}
-
-consul {{
-  address             = {consul}
-  auto_advertise      = false
-  server_auto_join    = false
-  client_auto_join    = false
-}}
-
-vault {{
-  enabled               = true
-  address               = {vault}
-  jwt_auth_backend_path = {auth_mount}
-
-  default_identity {{
-    aud = ["vault.io"]
-    ttl = "1h"
-  }}
-}}
-
-ui {{
-  enabled = true
-  label {{
-    text = "nomadflows local stack"
-  }}
-  consul {{
-    ui_url = {consul_ui}
-  }}
-  vault {{
-    ui_url = {vault_ui}
-  }}
-}}
 """
 # raw_exec does not hold steps to their CPU figure, so on one machine the sum may exceed what there is.
-_MHZ_PER_CORE = 10_000
-
-
-def configuration(data: Path, ports: Ports, *, consul: str, vault: str, auth_mount: str) -> str:
-    return _TEMPLATE.format(
-        data=json.dumps(str(data)),
-        http=ports["nomad"],
-        rpc=ports["nomad_rpc"],
-        serf=ports["nomad_serf"],
-        interface=json.dumps("lo" if sys.platform == "linux" else "lo0"),
-        cpu=(os.cpu_count() or 1) * _MHZ_PER_CORE,
-        consul=json.dumps(consul.partition("://")[2]),
-        vault=json.dumps(vault),
-        auth_mount=json.dumps(auth_mount),
-        consul_ui=json.dumps(f"{consul}/ui"),
-        vault_ui=json.dumps(f"{vault}/ui"),
-    )
+_MHZ_PER_CORE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Nomad:
+class Around:
+    """What both agents are told of the rest of the stack."""
+
     program: str
     data: Path
     ports: Ports
@@ -152,43 +150,115 @@ class Nomad:
     auth_mount: str = "jwt-nomad"
     token: str = ""
     own: bool = True
-    name: str = "nomad"
-    needs: tuple[str, ...] = ("consul", "vault")
-    grace: float = 15.0
 
-    def command(self) -> Command | None:
-        if not self.own:
-            return None
-        self.data.mkdir(parents=True, exist_ok=True)
-        file = self.data / "nomad.hcl"
-        text = configuration(self.data, self.ports, consul=self.consul, vault=self.vault, auth_mount=self.auth_mount)
+    @property
+    def allocations(self) -> Path:
+        return allocations(self.data)
+
+    def headers(self) -> dict[str, str]:
+        return {"X-Nomad-Token": self.token} if self.token else {}
+
+    def common(self, role: str, http: int) -> str:
+        return _COMMON.format(
+            data=json.dumps(str(self.data / role)),
+            http=http,
+            rpc=self.ports["nomad_rpc"],
+            serf=self.ports["nomad_serf"],
+            consul=json.dumps(self.consul.partition("://")[2]),
+            vault=json.dumps(self.vault),
+            auth_mount=json.dumps(self.auth_mount),
+        )
+
+    def start(self, role: str, text: str) -> Command:
+        file = self.data / f"{role}.hcl"
         write_private(file, text)
         return Command((self.program, "agent", f"-config={file}"), cwd=self.data)
 
-    def check(self) -> Health:
-        headers = {"X-Nomad-Token": self.token} if self.token else {}
-        nodes = ask("GET", f"{self.address}/v1/nodes?resources=false", headers=headers)
-        if not nodes.ok:
-            return Health(ready=False, why=nodes.text or f"HTTP {nodes.status}")
-        ready = [node for node in nodes.json or [] if node["Status"] == "ready"]
-        if not ready:
-            return Health(ready=False, why="its node is not ready yet")
-        return self._check_node(ready[0], headers) if self.own else READY
 
-    def _check_node(self, stub: dict[str, Any], headers: dict[str, str]) -> Health:
-        if not ((stub.get("Drivers") or {}).get("raw_exec") or {}).get("Healthy"):
-            return Health(ready=False, why="the raw_exec driver is not up yet")
-        node = ask("GET", f"{self.address}/v1/node/{stub['ID']}", headers=headers)
-        if not node.ok or "vault.version" not in node.json["Attributes"]:
-            return Health(ready=False, why="it has not found the vault yet")
+@dataclass(frozen=True, slots=True)
+class NomadServer:
+    around: Around
+    name: str = "nomad"
+    needs: tuple[str, ...] = ()
+    grace: float = 15.0
+
+    def configuration(self) -> str:
+        around = self.around
+        return around.common("server", around.ports["nomad"]) + _SERVER.format(
+            consul_ui=json.dumps(f"{around.consul}/ui"), vault_ui=json.dumps(f"{around.vault}/ui")
+        )
+
+    def command(self) -> Command | None:
+        return self.around.start("server", self.configuration()) if self.around.own else None
+
+    def check(self) -> Health:
+        address, headers = self.around.address, self.around.headers()
+        leader = ask("GET", f"{address}/v1/status/leader", headers=headers)
+        if not leader.ok:
+            return Health(ready=False, why=leader.text or f"HTTP {leader.status}")
+        if not leader.json:
+            return Health(ready=False, why="no leader elected yet")
+        keys = ask("GET", f"{address}/.well-known/jwks.json", headers=headers)
+        if not (keys.ok and keys.json.get("keys")):
+            return Health(ready=False, why="its keys are not ready yet")
         return READY
 
 
+@dataclass(frozen=True, slots=True)
+class NomadClient:
+    around: Around
+    name: str = "nomad-client"
+    needs: tuple[str, ...] = ("nomad", "vault")
+    grace: float = 15.0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.around.ports['nomad_client']}"
+
+    def configuration(self) -> str:
+        around = self.around
+        return around.common("client", around.ports["nomad_client"]) + _CLIENT.format(
+            rpc=around.ports["nomad_rpc"],
+            interface=json.dumps("lo0" if platform.system() == "Darwin" else "lo"),
+            cpu=(os.cpu_count() or 1) * _MHZ_PER_CORE,
+            alloc=json.dumps(str(around.allocations)),
+            alloc_mounts=json.dumps(str(around.data / "alloc_mounts")),
+        )
+
+    def command(self) -> Command | None:
+        return self.around.start("client", self.configuration())
+
+    def check(self) -> Health:
+        me = ask("GET", f"{self.address}/v1/agent/self")
+        if not me.ok:
+            return Health(ready=False, why=me.text or f"HTTP {me.status}")
+        stats = me.json["stats"]["client"]
+        if stats["heartbeat_ttl"] == "0s":  # the server may still show it as it was before a restart
+            return Health(ready=False, why="it has not registered with the server yet")
+        node = ask("GET", f"{self.around.address}/v1/node/{stats['node_id']}", headers=self.around.headers())
+        return _node_health(node.json) if node.ok else Health(ready=False, why="the server does not know it yet")
+
+
+def _node_health(node: dict[str, Any]) -> Health:
+    if node["Status"] != "ready":
+        return Health(ready=False, why=f"its node is {node['Status']}")
+    if not (node["Drivers"].get("raw_exec") or {}).get("Healthy"):
+        return Health(ready=False, why="the raw_exec driver is not up yet")
+    if "vault.version" not in node["Attributes"]:
+        return Health(ready=False, why="it has not found the vault yet")
+    return READY
+
+
+def allocations(data: Path) -> Path:
+    """Where the client keeps a folder for each allocation."""
+    return data / "alloc"
+
+
 def step_processes(data: Path, agent: int | None) -> list[Identity]:
-    """Executors and tasks of this agent: its descendants, and whatever was started in its allocations."""
+    """Executors and tasks of this client: its descendants, and whatever was started in its allocations."""
     processes = table()
     found = {one.pid for one in descendants(agent, processes)} if agent else set()
-    mark = f"{data}/alloc/"
+    mark = f"{allocations(data)}/"
     roots = [one.pid for one in processes if mark in one.command or _works_below(one.pid, mark)]
     for pid in roots:
         found.add(pid)

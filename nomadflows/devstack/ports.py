@@ -26,6 +26,7 @@ DEFAULTS: Final[Ports] = {
     "nomad": 14646,
     "nomad_rpc": 14647,
     "nomad_serf": 14648,
+    "nomad_client": 14649,
     "vault": 18200,
     "vault_cluster": 18201,
     "amqp": 16672,

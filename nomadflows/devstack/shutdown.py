@@ -13,19 +13,21 @@ from nomadflows.devstack.processes import Identity
 from nomadflows.devstack.state import ServerView
 
 _STEP_GRACE: Final = 10.0
-_GRACE: Final = {"controller": 20.0, "nomad": 15.0, "rabbitmq": 30.0, "consul": 10.0, "vault": 10.0, "epmd": 2.0}
+_GRACE: Final = {"controller": 20.0, "nomad-client": 15.0, "nomad": 15.0, "rabbitmq": 30.0, "consul": 10.0, "vault": 10.0, "epmd": 2.0}
 
 
 def stop_servers(servers: Sequence[ServerView], layout: Layout, nomad_program: str) -> None:
     """The controller first, so that nobody repairs what is being taken down; steps while the broker still answers."""
     alive = {one.name: one.process for one in servers if one.process is not None}
     _stop(alive, "controller")
-    if nomad_program:
-        agent = alive.get("nomad")
-        steps = nomad.step_processes(layout.data("nomad"), agent.pid if agent else None)
-        _stop(alive, "nomad")
+    if not nomad_program:
+        _stop(alive, "nomad-client")
+    else:
+        client = alive.get("nomad-client")
+        steps = nomad.step_processes(layout.data("nomad"), client.pid if client else None)
+        _stop(alive, "nomad-client")
         stop_steps(layout, steps, nomad_program)
-    _stop(alive, "rabbitmq", "vault", "consul")
+    _stop(alive, "rabbitmq", "nomad", "vault", "consul")
     _stop(alive, "epmd")
 
 

@@ -120,8 +120,10 @@ class Stack:
         return {name: str(find()) for name, find in finders.items() if not running.address(name)}
 
     def _must_be_the_same(self, running: Running, *, controller: bool) -> None:
+        """Asked for nothing in particular, an `up` is content with the stack as it is."""
         plan = load_plan(self.layout)
-        if plan is not None and (plan.running, plan.controller) != (running, controller):
+        plain = running == Running() and controller
+        if not plain and plan is not None and (plan.running, plan.controller) != (running, controller):
             raise Refused("the stack is up, with other options", hint="`nomadflows dev down` first; data is kept")
 
     def _start(self, on_state: OnState, *, controller: bool) -> None:

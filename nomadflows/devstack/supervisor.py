@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
@@ -107,6 +108,7 @@ class Supervisor:
     def _save(self) -> None:
         state = StackState(self._me, self._phase, self._why, tuple(one.view() for one in self._watched))
         if state != self._saved:
+            _tell(self._saved, state)
             state.save(self._layout)
             self._saved = state
 
@@ -125,6 +127,7 @@ class Supervisor:
         for one in self._watched:
             if one.process is not None:
                 one.process.wait()
+        _tell(None, StackState(self._me, "stopping", "all servers have ended"))
         self._layout.settings_file.unlink(missing_ok=True)
         self._layout.state_file.unlink(missing_ok=True)
 
@@ -137,6 +140,18 @@ class Supervisor:
 
     def _asked_to_stop(self, _number: int, _frame: object) -> None:
         self._stop = True
+
+
+def _tell(before: StackState | None, now: StackState) -> None:
+    """One line in the supervisor's log for each server that changed its state."""
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    for one in now.servers:
+        old = before.server(one.name) if before else None
+        if old is None or (old.state, old.process) != (one.state, one.process):
+            pid = f" (pid {one.process.pid})" if one.process else ""
+            print(f"{stamp} {one.name} {one.state}{pid}{': ' if one.why else ''}{one.why}", flush=True)
+    if before is None or before.phase != now.phase:
+        print(f"{stamp} stack {now.phase}{': ' if now.why else ''}{now.why}", flush=True)
 
 
 def _lock(layout: Layout) -> IO[str] | None:

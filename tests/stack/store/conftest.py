@@ -17,13 +17,18 @@ from tests.stack.store.harness import DEFINITION, REF, OwnConsul
 
 
 @pytest.fixture(scope="session")
-def consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnConsul]:
+def binary() -> str:
     cached = cache() / "bin" / "consul"
-    binary = str(cached) if cached.exists() else shutil.which("consul")
-    if binary is None:
+    found = str(cached) if cached.exists() else shutil.which("consul")
+    if found is None:
         if os.environ.get("CI"):
             pytest.fail("no consul binary; `nomadflows dev up` gets one")
         pytest.skip("no consul binary; `nomadflows dev up` gets one")
+    return found
+
+
+@pytest.fixture(scope="session")
+def consul(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnConsul]:
     server = OwnConsul(binary, tmp_path_factory.mktemp("consul"))
     try:
         server.start()

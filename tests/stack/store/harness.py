@@ -26,8 +26,10 @@ DEFINITION = {
 class OwnConsul:
     """One agent in a folder of its own."""
 
-    def __init__(self, binary: str, folder: Path) -> None:
+    def __init__(self, binary: str, folder: Path, *, token: str = "") -> None:
+        """`token`: everything is denied to all others."""
         self._binary = binary
+        self._token = token
         self._folder = folder
         self._ports = [_free_port() for _ in range(3)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -35,12 +37,13 @@ class OwnConsul:
 
     def start(self) -> None:
         http, server, serf = map(str, self._ports)
+        acl = f'-hcl=acl {{ enabled = true, default_policy = "deny", tokens {{ initial_management = "{self._token}" }} }}'
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     self._binary, "agent", "-server", "-bootstrap-expect=1", "-bind=127.0.0.1", f"-data-dir={self._folder}/data",
                     f"-http-port={http}", f"-server-port={server}", f"-serf-lan-port={serf}", "-serf-wan-port=-1",
-                    "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1", "-hcl=disable_update_check=true", "-hcl=performance { raft_multiplier = 1 }", "-log-level=warn",
+                    "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1", "-hcl=disable_update_check=true", "-hcl=performance { raft_multiplier = 1 }", "-log-level=warn", *([acl] if self._token else []),
                 ],
                 stdout=log, stderr=log,
             )  # fmt: skip
@@ -64,6 +67,7 @@ class OwnConsul:
     def _answers(self) -> bool:
         try:
             request = urllib.request.Request(f"{self.address}/v1/kv/tests/ready", data=b"yes", method="PUT")
+            request.add_header("X-Consul-Token", self._token)
             with urllib.request.urlopen(request, timeout=1) as answer:
                 return answer.status == 200
         except (OSError, urllib.error.URLError):
