@@ -16,7 +16,7 @@ from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import Hints
 from nomadflows.controller.writer import Writer
-from nomadflows.model.errors import Conflict, NotFound
+from nomadflows.model.errors import Conflict, NomadflowsError, NotFound
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.plan.decide import Act, Decision, decide
 from nomadflows.render.job import Site
@@ -64,9 +64,18 @@ class Reconciler:
                 self._writer.observe(seen, decision, self._scheduler.times(ref))
                 return decision.recheck_s
             log.debug("act", flow=str(ref), act=decision.act.value, reason=decision.reason)
-            self._acts.do(seen, decision)
+            self._do(seen, decision)
             hints = hints - _answered(decision)
         return _AGAIN_S
+
+    def _do(self, seen: Look, decision: Decision) -> None:
+        try:
+            self._acts.do(seen, decision)
+        except Conflict:
+            raise  # somebody was quicker; the next look sees what they did
+        except NomadflowsError as error:
+            self._writer.blocked(seen, error)
+            raise
 
     def _look(self, ref: FlowRef, hints: Hints) -> Look | None:
         tick = self._scheduler.next_in(ref)

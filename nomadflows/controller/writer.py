@@ -12,6 +12,7 @@ import structlog
 from nomadflows.controller.clients import Clients
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look
+from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.states import Condition, Desired, Event, FlowState, Status, StepState, StepStatus, parse_timestamp, timestamp
 from nomadflows.plan.decide import Decision
 from nomadflows.plan.seen import QueueSeen
@@ -83,6 +84,18 @@ class Writer:
         ):
             return
         self._write(look, status, events, None)
+
+    def blocked(self, look: Look, error: NomadflowsError) -> None:
+        """Tell in the status what keeps the flow from its next step. The look is repeated anyway."""
+        condition = Condition("Ready", "False", "Blocked", error.message, timestamp(look.seen.now))
+        old = next((known for known in look.seen.status.conditions if known.type == "Ready"), None)
+        if old is None or (old.reason, old.message) != (condition.reason, condition.message):
+            others = tuple(known for known in look.seen.status.conditions if known.type != "Ready")
+            status = replace(
+                look.seen.status, conditions=(condition, *others), observed_generation=look.seen.desired.generation
+            )
+            event = Event(timestamp(look.seen.now), "Blocked", error.message, status.state.value)
+            self._write(look, status, [event], None)
 
     def _write(self, look: Look, status: Status, events: list[Event], desired: Desired | None) -> None:
         store, record = self.clients().store, look.record

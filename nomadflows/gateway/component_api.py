@@ -32,6 +32,7 @@ from nomadflows.vault.client import Vault
 log = structlog.get_logger()
 
 _KEY_KEPT_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 1.0
 _SNAPSHOTS_WAIT_S: Final = 2.0
 
 
@@ -93,19 +94,22 @@ class ComponentApi:
         version = parse_api_user(user)
         if scheme.lower() != "basic" or version is None:
             return None
-        known = self._key(version)
-        return version if known and secrets.compare_digest(known.encode(), key.encode()) else None
+        return version if self._is_key(version, key) else None
 
-    def _key(self, version: VersionRef) -> str:
+    def _is_key(self, version: VersionRef, key: str) -> bool:
+        """Kept in memory for a minute. One that does not fit is read again, at most once a second: a flow that was
+        stopped and started has a new key under its old name."""
         with self._lock:
-            kept = self._keys.get(version)
-        if kept and kept[0] > time.monotonic():
-            return kept[1]
+            read_at, known = self._keys.get(version, (-_KEY_KEPT_S, ""))
+        age = time.monotonic() - read_at
+        fits = bool(known) and secrets.compare_digest(known.encode(), key.encode())
+        if age < (_KEY_KEPT_S if fits else _LOOK_AGAIN_S):
+            return fits
         secret = self._vault().find_version_secret(version)
-        key = secret.api_key if secret else ""
+        known = secret.api_key if secret else ""
         with self._lock:
-            self._keys[version] = (time.monotonic() + (_KEY_KEPT_S if key else 1.0), key)
-        return key
+            self._keys[version] = (time.monotonic(), known)
+        return bool(known) and secrets.compare_digest(known.encode(), key.encode())
 
     def _steps_of(self, version: VersionRef) -> dict[str, RunStep]:
         with self._lock:

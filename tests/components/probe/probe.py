@@ -13,10 +13,10 @@ def process(message, config, snapshot):
     if config.get("work_ms"):
         time.sleep(float(config["work_ms"]) / 1000)
     if config.get("out"):
-        line = f"{message['body'].get('n', '')} {time.time()} {os.getpid()}\n".encode()
+        line = f"{message.body.get('n', '')} {time.time()} {os.getpid()}\n".encode()
         descriptor = os.open(config["out"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             os.write(descriptor, line)
         finally:
             os.close(descriptor)
-    return {"body": message["body"]}
+    return {"body": message.body}
