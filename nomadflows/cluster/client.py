@@ -81,7 +81,12 @@ class Nomad:
             body["Submission"] = {"Source": source, "Format": "hcl2"}
         namespace = job.get("Namespace") or DEFAULT_NAMESPACE
         answer = self._wire.get(self._api.jobs, method="post", json=body, namespace=namespace)
-        return int(answer["JobModifyIndex"])
+        index = int(answer["JobModifyIndex"])
+        if index == answer["EvalCreateIndex"]:
+            return index
+        # Nothing differed. Nomad kept the job, and answers with an index that is not the one it compares with.
+        present = None if enforce_index else self.job(namespace, job["ID"])
+        return present.modify_index if present else enforce_index or index
 
     def register_counts(self, job: JobView, counts: Mapping[str, int]) -> int:
         """The same job with other group counts, all in one request. Conflict if it was changed meanwhile."""
@@ -114,7 +119,7 @@ class Nomad:
     # ── allocations ───────────────────────────────────────────────────────────────────────────────────────
 
     def allocations(self, namespace: str, job_id: str) -> list[AllocView]:
-        """Of all versions of the job, newest first; also of one that was purged, until Nomad forgets them."""
+        """Of all versions of the job, newest first. None as soon as the job is purged, though processes may be ending."""
         return self._views(self._wire.get(self._api.job, job_id, "allocations", namespace=namespace, all=True))
 
     def await_allocations(self, namespace: str, job_id: str, index: int, wait_s: float) -> tuple[list[AllocView], int]:

@@ -44,7 +44,10 @@ class JobView:
 
     def with_counts(self, counts: Mapping[str, int]) -> Json:
         """The job with other group counts, to be registered. KeyError if a group is not named."""
-        groups = [{**group, "Count": counts[group["Name"]]} for group in self.raw["TaskGroups"]]
+        groups = [
+            {**group, "Count": counts[group["Name"]], "Constraints": _asked_for(group.get("Constraints") or [])}
+            for group in self.raw["TaskGroups"]
+        ]
         return {**self.raw, "Stop": False, "TaskGroups": groups}
 
 
@@ -130,6 +133,12 @@ class ClusterEvent:
             index=event["Index"],
             payload=event.get("Payload") or {},
         )
+
+
+def _asked_for(constraints: list[Json]) -> list[Json]:
+    """Without the one on Nomad's own version: Nomad adds that again at each registration of a job with a workload
+    identity, so a job that goes back and forth would gather one with every wake."""
+    return [one for one in constraints if one["LTarget"] != "${attr.nomad.version}"]
 
 
 def _job_of(event: Json) -> str:

@@ -24,7 +24,7 @@ from nomadflows.model.states import Kind
 from nomadflows.render.job import Site, render_job
 
 PIECES = [
-    '"', "'", "\\", "\\\"", "${", "$${", "%{", "}", "{", "{{", "}}", "[[", "]]", "[%", "%]", "[#", "#]", "\n", "\r\n", "\t", "EOT", "\nEOT\n",
+    '"', "'", "\\", '\\"', "${", "$${", "%{", "}", "{", "{{", "}}", "[[", "]]", "[%", "%]", "[#", "#]", "\n", "\r\n", "\t", "EOT", "\nEOT\n",
     "# ", "// ", "/*", "*/", "<<EOT\n", "<<-EOT\n", " = ", ",", "]", "$", "%", "\x01", "\x1b", "\x7f", "\x85", "\u2028", "\ufeff",
     "\u202e", "e\u0301", "é", "😀", "\U000e0001", 'x" }\n  group "evil" {', "${NOMAD_ALLOC_ID}", '${file("/etc/passwd")}',
     "%{ if true }x%{ endif }", '{{ with secret "sys" }}', '" | env "HOME', "null", "0", "-1",
@@ -119,10 +119,10 @@ def harmless(nomad):
     return nomad.parse(render(HARMLESS))
 
 
-slow = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+many = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
-@slow
+@settings(many, max_examples=500)
 @given(texts=st.builds(Texts, **dict.fromkeys(FREE, text)))
 def test_hostile_texts_everywhere_at_once(nomad, harmless, texts):
     blank = not texts.description.strip()
@@ -138,7 +138,7 @@ def test_hostile_texts_everywhere_at_once(nomad, harmless, texts):
     assert json.dumps(parsed, sort_keys=True) == json.dumps(wanted, sort_keys=True)
 
 
-@slow
+@many
 @given(name=st.sampled_from(FREE), value=text)
 def test_one_hostile_text_at_a_time(nomad, harmless, name, value):
     texts = Texts(**{**{field.name: getattr(HARMLESS, field.name) for field in fields(Texts)}, name: value})
@@ -152,7 +152,7 @@ def test_one_hostile_text_at_a_time(nomad, harmless, name, value):
     assert nomad.parse(rendered) == expected(harmless, texts)
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@many
 @given(name=st.sampled_from(sorted(NAMES)), value=text)
 def test_hostile_names_are_refused(name, value):
     texts = Texts(**{**{field.name: getattr(HARMLESS, field.name) for field in fields(Texts)}, name: value})

@@ -1,0 +1,87 @@
+"""What a step process is told, and what a job spec refuses."""
+
+from dataclasses import replace
+
+import pytest
+
+from nomadflows.model.errors import InputError
+from nomadflows.model.graph import RunStep
+from nomadflows.model.names import VersionRef
+from nomadflows.model.states import Kind
+from nomadflows.render.env import step_env
+from nomadflows.render.escape import Runtime
+from nomadflows.render.job import render_job
+from tests.unit.render.example_flows import SITE, component
+
+VERSION = VersionRef("default", "orders", 2)
+STEP = RunStep("store", "action", "sql", "", "upsert")
+
+# All that the component contract calls mandatory, without the secrets
+MANDATORY = """FLOW_ID EXEC_ID STEP_ID CONTAINER_ID WORKSPACE_ID USER_ID COMP_ID FUNCTION API_URI API_USERNAME
+LISTEN_MESSAGES_ON PUBLISH_MESSAGES_TO DATA_ROUTING_KEY ERROR_ROUTING_KEY REBOUND_ROUTING_KEY SNAPSHOT_ROUTING_KEY"""
+SECRETS = "AMQP_URI API_KEY MESSAGE_CRYPTO_PASSWORD MESSAGE_CRYPTO_IV"
+
+
+def render(*steps: RunStep, version: VersionRef = VERSION, **changes: object) -> str:
+    return render_job(
+        version, Kind.ORDINARY, "sha256:0", steps, {step.id: component("sql") for step in steps},
+        {step.id: 0 for step in steps}, replace(SITE, **changes),
+    )
+
+
+def test_mandatory_variables_are_there_and_secrets_are_not():
+    env = step_env(VERSION, STEP, component("sql"), SITE)
+    assert {f"ELASTICIO_{name}" for name in MANDATORY.split()} <= set(env)
+    assert not {f"ELASTICIO_{name}" for name in SECRETS.split()} & set(env)
+    assert all(value if isinstance(value, str) else value.text for value in env.values())
+
+
+def test_names_come_from_the_version():
+    env = step_env(VERSION, STEP, component("sql"), SITE)
+    assert env["ELASTICIO_LISTEN_MESSAGES_ON"] == "orders.v2.store"
+    assert env["ELASTICIO_PUBLISH_MESSAGES_TO"] == env["ELASTICIO_EXEC_ID"] == "orders.v2"
+    assert env["ELASTICIO_DATA_ROUTING_KEY"] == "store.data"
+    assert env["ELASTICIO_API_URI"] == "http://127.0.0.1:8646"  # some clients of it cannot stand a slash at the end
+    assert env["ELASTICIO_CONTAINER_ID"] == Runtime("${NOMAD_ALLOC_ID}")
+
+
+def test_only_an_error_handler_reads_errors():
+    handler = replace(STEP, error_handler=True)
+    assert step_env(VERSION, handler, component("sql"), SITE)["ELASTICIO_INPUT_FORMAT"] == "error"
+    assert "ELASTICIO_INPUT_FORMAT" not in step_env(VERSION, STEP, component("sql"), SITE)
+
+
+def test_only_a_step_with_a_credential_gets_its_file():
+    assert "credential.json" not in render(STEP)
+    with_credential = render(replace(STEP, credential="warehouse"))
+    assert '{{ with secret "nomadflows/data/default/warehouse" }}' in with_credential
+    assert 'NOMADFLOWS_CREDENTIAL_FILE         = "${NOMAD_SECRETS_DIR}/credential.json"' in with_credential
+
+
+@pytest.mark.parametrize("bad", ['a"', "a b", "", "a.b", "mapper:a", "mapper:a:b:c", "ü", "a\n", "${x}"])
+def test_a_step_id_that_is_no_name_is_refused(bad):
+    with pytest.raises(InputError, match="step"):
+        render(replace(STEP, id=bad))
+
+
+@pytest.mark.parametrize("bad", ["../other", "_versions/orders.v1", 'x" }}{{ secret "', "A", ""])
+def test_a_credential_cannot_name_another_path(bad):
+    steps = replace(STEP, credential=bad or " ")
+    with pytest.raises(InputError, match="credential"):
+        render(steps)
+
+
+@pytest.mark.parametrize("changes", [{"kv_mount": 'a"b'}, {"kv_mount": "../sys"}, {"amqp": "amqp://user:pw@host"}, {"amqp": "http://x"}])
+def test_a_setting_that_could_change_a_template_is_refused(changes):
+    with pytest.raises(InputError):
+        render(STEP, **changes)
+
+
+def test_two_steps_of_one_name_are_refused():
+    with pytest.raises(InputError, match="same id"):
+        render(STEP, STEP)
+
+
+def test_a_foreign_flow_name_is_refused():
+    with pytest.raises(InputError, match="flow"):
+        render(STEP, version=VersionRef("default", 'x" {}', 1))
