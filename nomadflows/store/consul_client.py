@@ -44,7 +44,8 @@ _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 _NOT_FOUND: Final = 404
 _CLIENT_ERROR: Final = 400
-_DENIED: Final = frozenset({401, 403})
+_FORBIDDEN: Final = 403
+_DENIED: Final = frozenset({401, _FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +178,19 @@ class ConsulClient:
     def below(self, prefix: str) -> list[Entry]:
         """Every key below a prefix, with its value, in the order of the keys."""
         _, items = self._consul.kv.get(prefix, recurse=True)
-        return [_entry(item) for item in items or ()]
+        return [_entry(item) for item in items or self._really_none(prefix)]
 
     def names(self, prefix: str) -> list[str]:
         """The names alone: cheap, however large the values are."""
         _, names = self._consul.kv.get(prefix, keys=True)
-        return names or []
+        return names or self._really_none(prefix)
 
     def get_many(self, keys: Sequence[str]) -> list[Entry]:
         """Up to 64 keys as they are at one moment, in the order asked; `index` 0 for those that do not exist."""
-        return self.transact([{"KV": {"Verb": "get-or-empty", "Key": key}} for key in keys])
+        entries = self.transact([{"KV": {"Verb": "get-or-empty", "Key": key}} for key in keys])
+        if len(entries) < len(keys):  # Consul leaves out what the token may not read
+            self._http.refuse(f"the token may not read all of {', '.join(keys[:4])} …", _FORBIDDEN)
+        return entries
 
     def watch(self, key: str, index: int, wait_s: float) -> tuple[Entry | None, int]:
         """The key, as soon as it differs from what `index` stands for or the wait is over. 0: at once."""
@@ -204,7 +208,7 @@ class ConsulClient:
         except RolledBack as rolled_back:
             for error in rolled_back.errors:
                 if error.what.startswith("Permission denied"):
-                    self._http.refuse(error.what, 403)
+                    self._http.refuse(error.what, _FORBIDDEN)
             raise
         return [_entry(result["KV"], encoded=True) for result in answer["Results"] or () if "KV" in result]
 
@@ -234,6 +238,11 @@ class ConsulClient:
             if "invalid session" in error.message:  # Consul answers 500 for it
                 raise NotFound(f"Consul does not know session {session}") from error
             raise
+
+    def _really_none(self, prefix: str) -> list[Any]:
+        """Consul lists nothing where the token may read nothing, and says so only if asked for one key."""
+        self.get(prefix)
+        return []
 
     def _blocking(self, key: str, index: int, wait_s: float, *, recurse: bool) -> tuple[int, Any]:
         self._pace((key, recurse))

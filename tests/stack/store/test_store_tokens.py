@@ -34,7 +34,7 @@ def test_reads_transactions_and_sessions_carry_the_token_whatever_the_environmen
     with pytest.raises(NotFound):
         store.client.renew_session(session)
     with pytest.raises(NotFound):
-        store.client.acquire(store.keys.leader, "{}", session)
+        store.client.acquire("tests/unlocked", "{}", session)
 
 
 @pytest.mark.parametrize("token", ["", "8a8b2b5a-0000-4000-8000-000000000009"])
