@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -30,9 +31,12 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 @click.option("--step", "steps", multiple=True, metavar="STEP", help="Only this step; may be repeated.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, and say state changes, until Ctrl-C.")
 @click.option("--tail", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each process; about N with --follow.")
+@click.option("--raw", is_flag=True, help="Lines as the step wrote them: JSON.")
 @click.option("--stream", type=click.Choice([*_STREAMS, "both"]), default="both", show_default=True)
 @pass_session
-def logs(session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, tail: int | None, stream: str) -> None:
+def logs(
+    session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, tail: int | None, raw: bool, stream: str
+) -> None:
     """Print what the steps log.
 
     Shows the processes Nomad still knows: those that run, and recent ones.
@@ -48,12 +52,13 @@ def logs(session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, t
     _check_steps(ref, steps, record.status.value)
     streams = _STREAMS if stream == "both" else (stream,)
     if follow:
-        Follower(session, ref, steps, streams, None if tail is None else tail * _BYTES_A_LINE).run()
+        history = None if tail is None else tail * _BYTES_A_LINE
+        Follower(session, ref, _Printer(steps, raw=raw), steps=steps, streams=streams, history_bytes=history).run()
         return
     allocations = _allocations(session, record, steps)
     if not allocations:
         click.echo(f"{ref} is {record.status.value.state}: Nomad knows no process of it.", err=True)
-    printer = _Printer([allocation.group for allocation in allocations])
+    printer = _Printer([allocation.group for allocation in allocations], raw=raw)
     for allocation in allocations:
         for name in streams:
             for line in deque(session.nomad.logs(ref.workspace, allocation.id, name), maxlen=tail):
@@ -62,7 +67,7 @@ def logs(session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, t
 
 def follow(session: Session, ref: FlowRef) -> None:
     """State changes and every step's log, until KeyboardInterrupt."""
-    Follower(session, ref, (), _STREAMS, history_bytes=20 * _BYTES_A_LINE).run()
+    Follower(session, ref, _Printer((), raw=False), history_bytes=20 * _BYTES_A_LINE).run()
 
 
 def _check_steps(ref: FlowRef, steps: Sequence[str], status: Status) -> None:
@@ -81,10 +86,29 @@ def _allocations(session: Session, record: FlowRecord, steps: Sequence[str]) -> 
     return [allocation for allocation in reversed(found) if not steps or allocation.group in steps]
 
 
+_TOLD_ELSEWHERE = {"time", "level", "message", "logger", "flow", "step", "stack"}
+
+
+def log_text(line: str) -> str:
+    """A line for people: of a record in JSON time, level, message, what it adds and where it failed; else as it is."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(record, dict) or not {"time", "level", "message"} <= record.keys():
+        return line
+    more = [f"{key}={value}" for key, value in record.items() if key not in _TOLD_ELSEWHERE]
+    cause = str(record.get("stack") or "").rstrip().rpartition("\n")[2]
+    time = str(record["time"])[11:23]
+    text = " ".join([time, f"{str(record['level']).upper():<7}", str(record["message"]), *more])
+    return f"{text}: {cause}" if cause else text
+
+
 class _Printer:
     """Whole lines, one at a time, each with the name of its step in that step's colour."""
 
-    def __init__(self, steps: Sequence[str]) -> None:
+    def __init__(self, steps: Sequence[str], *, raw: bool) -> None:
+        self._shown = str if raw else log_text
         self._lock = threading.Lock()
         self._colours: dict[str, str] = {}
         self._width = max(map(len, steps), default=0)
@@ -94,7 +118,7 @@ class _Printer:
             step = allocation.group
             colour = self._colours.setdefault(step, _COLOURS[len(self._colours) % len(_COLOURS)])
             self._width = max(self._width, len(step))
-            click.echo(f"{click.style(f'{step:<{self._width}} {allocation.id[:8]}', fg=colour)} | {text}")
+            click.echo(f"{click.style(f'{step:<{self._width}} {allocation.id[:8]}', fg=colour)} | {self._shown(text)}")
 
     def note(self, text: str) -> None:
         with self._lock:
@@ -105,11 +129,11 @@ class Follower:
     """Reads every process of a flow as it appears; one thread a stream, because each is a connection that blocks."""
 
     def __init__(
-        self, session: Session, ref: FlowRef, steps: Sequence[str], streams: Sequence[str], history_bytes: int | None
-    ) -> None:
-        self._session, self._ref, self._steps, self._streams = session, ref, steps, streams
+        self, session: Session, ref: FlowRef, printer: _Printer, *, steps: Sequence[str] = (),
+        streams: Sequence[str] = _STREAMS, history_bytes: int | None = None,
+    ) -> None:  # fmt: skip
+        self._session, self._ref, self._printer, self._steps, self._streams = session, ref, printer, steps, streams
         self._history_bytes = history_bytes  # of processes that are there already; of later ones everything is shown
-        self._printer = _Printer(steps)
         self._known: set[str] = set()
         self._state = ""
 

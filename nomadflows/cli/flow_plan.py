@@ -105,7 +105,8 @@ def _target(session: Session, record: FlowRecord) -> tuple[str, Version]:
     if not latest:
         raise Refused(f"{ref} has neither a draft nor a version", hint="nomadflows flow apply FILE")
     number = desired.version if running else latest
-    said = f"{ref}: version {number} is active; to be as it should be" if running else f"{ref}: starting version {number}"
+    verb = "resuming with" if desired.state is WantedState.SUSPENDED else "starting"
+    said = f"{ref}: version {number} is active; to be as it should be" if running else f"{ref}: {verb} version {number}"
     return said, Versions().get(session.store, ref.version(number))
 
 
@@ -135,7 +136,7 @@ def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Li
     status = record.status.value
     same = status.version == target.ref.number
     resolved = dict(status.components) if same and status.components else target.resolve(session.store)
-    parked = same and status.state in {FlowState.SLEEPING, FlowState.SUSPENDED}
+    parked = same and status.state is FlowState.SLEEPING
     counts = dict.fromkeys(target.replicas, 0) if parked else target.replicas
     components = Versions().components(session.store, resolved)
     hcl = render_job(

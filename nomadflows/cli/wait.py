@@ -6,6 +6,7 @@ result alone. A wait that runs out ends the command (exit code 4), never the wor
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -147,9 +148,14 @@ class _Terminal(_Lines):
 
     def line(self, status: Status, elapsed: float) -> None:
         self._turns += 1
-        steps = " ".join(_mark(step.state) + " " + step.id for step in status.steps if not step.id.startswith("mapper:"))
-        head = f"{self._TURN[self._turns % len(self._TURN)]} {output.coloured_state(status.state)} {elapsed:.1f}s"
-        sys.stderr.write(f"\r\x1b[2K{head}  {steps}"[: _columns() + 20])
+        head = f"{self._TURN[self._turns % len(self._TURN)]} {status.state} {elapsed:.1f}s "
+        room = shutil.get_terminal_size().columns - len(head)
+        steps = ""
+        for step in status.steps:
+            room -= len(step.id) + 3
+            if room > 0 and not step.id.startswith("mapper:"):
+                steps += f" {_mark(step.state)} {step.id}"
+        sys.stderr.write(f"\r\x1b[2K{head.replace(status.state, output.coloured_state(status.state))}{steps}")
         sys.stderr.flush()
 
     def note(self, text: str) -> None:
@@ -165,7 +171,7 @@ class _Terminal(_Lines):
 def _words(status: Status) -> str:
     ready = sum(step.state is StepState.RUNNING for step in status.steps)
     steps = f", {ready} of {len(status.steps)} steps ready" if status.steps and status.state is FlowState.STARTING else ""
-    late = ", ".join(f"{s.id}: {s.message}" for s in status.steps if s.message and s.state is not StepState.RUNNING)
+    late = ", ".join(f"{s.id}: {s.message}" for s in status.steps if s.restarts and s.message and s.state is not StepState.RUNNING)
     return f"{status.state}{steps}" + (f" ({late})" if late else "")
 
 
@@ -173,12 +179,6 @@ def _mark(state: StepState) -> str:
     if state is StepState.RUNNING:
         return click.style("●", fg="green")
     return click.style("◐", fg="yellow") if state in {StepState.STARTING, StepState.SHUTTING_DOWN} else "○"
-
-
-def _columns() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def _status(state: FlowState, generation: int = 5, version: int = 2, steps: Sequ
 
 
 def test_one_line_per_change(capsys: pytest.CaptureFixture[str]) -> None:
-    half = [dataclasses.replace(STEPS[0], state=StepState.RUNNING), dataclasses.replace(STEPS[1], message="Driver Failure")]
+    half = [dataclasses.replace(STEPS[0], state=StepState.RUNNING), dataclasses.replace(STEPS[1], message="Driver Failure", restarts=1)]
     store = Store(
         _status(FlowState.STOPPED, 4), _status(FlowState.STARTING, steps=STEPS), _status(FlowState.STARTING, steps=STEPS),
         _status(FlowState.STARTING, steps=half), _status(FlowState.RUNNING),
