@@ -13,7 +13,7 @@ import click
 from nomadflows.cli import output
 from nomadflows.cli.flow_state import existing
 from nomadflows.cli.session import Session, flow_argument, pass_session
-from nomadflows.model.errors import InputError, NomadflowsError
+from nomadflows.model.errors import InputError, NomadflowsError, Refused
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Status
 
@@ -61,7 +61,12 @@ def logs(
     printer = _Printer([allocation.group for allocation in allocations], raw=raw)
     for allocation in allocations:
         for name in streams:
-            for line in deque(session.nomad.logs(ref.workspace, allocation.id, name), maxlen=tail):
+            try:
+                lines = deque(session.nomad.logs(ref.workspace, allocation.id, name), maxlen=tail)
+            except Refused as error:  # its files are gone already; others' may be there
+                printer.note(f"no {name} of {allocation.group} {allocation.id[:8]}: {error.message}")
+                continue
+            for line in lines:
                 printer.line(allocation, line)
 
 
