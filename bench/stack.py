@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from nomadflows.settings import Settings, load_settings
 
@@ -26,11 +25,9 @@ def nomadflows(*arguments: str) -> str:
 @contextmanager
 def private_stack() -> Iterator[Settings]:
     """Servers and a controller, up for the time of the block."""
-    with tempfile.TemporaryDirectory(prefix="nomadflows-bench-") as folder:
-        os.environ["NOMADFLOWS_HOME"] = folder
-        Path(folder).chmod(0o755)
+    os.environ["NOMADFLOWS_HOME"] = tempfile.mkdtemp(prefix="nomadflows-bench-")
+    try:
         nomadflows("dev", "up")
-        try:
-            yield load_settings()
-        finally:
-            nomadflows("dev", "down")
+        yield load_settings()
+    finally:
+        nomadflows("dev", "reset", "--yes")

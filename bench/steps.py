@@ -17,7 +17,7 @@ from tests.stack.runtime.harness import Harness
 
 @contextmanager
 def step_on_a_broker() -> Iterator[Harness]:
-    with tempfile.TemporaryDirectory(prefix="nomadflows-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nomadflows-steps-") as folder:
         if uri := os.environ.get("NOMADFLOWS_TEST_AMQP_URI"):
             with Harness(uri, os.environ["NOMADFLOWS_TEST_RABBITMQ_API"], Path(folder)) as harness:
                 yield harness

@@ -7,6 +7,7 @@ itself right after the publish; the flow is woken by the controller. Both write 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from nomadflows.settings import Settings
 from nomadflows.store.store import Store
 from nomadflows.vault.client import Vault
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("ROUNDS", "20"))
 FLOW = FlowRef("default", "bench-wake")
 
 PROBE = """

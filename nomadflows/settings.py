@@ -77,7 +77,7 @@ class Settings:
     step_driver: str = "raw_exec"
     step_python: str = sys.executable
     datacenters: str = "*"
-    timeout: float = 5.0
+    timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
 
 
 def load_settings(

@@ -31,11 +31,13 @@ def run(session: Session, *, verbose: bool) -> None:
       CONSUL_HTTP_ADDR=https://consul:8501 nomadflows controller run --verbose
     """
     from nomadflows.controller.run import Controller
+    from nomadflows.gateway.serve import serve_component_api
 
     _log_to_stdout(verbose)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    serve_component_api(session.settings, stop)
     Controller(session.settings, stop).run()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from nomadflows.broker.topology import Limits, topology
-from nomadflows.controller.clients import Clients
+from nomadflows.clients import Clients
 from nomadflows.controller.observe import Look
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.writer import Writer

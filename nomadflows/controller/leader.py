@@ -11,7 +11,7 @@ import structlog
 
 from nomadflows.broker.listener import SnapshotListener, WakeListener
 from nomadflows.builtin import builtin_components, builtin_dir
-from nomadflows.controller.clients import per_thread
+from nomadflows.clients import per_thread
 from nomadflows.controller.reconciler import EXPECTED, Reconciler
 from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.signals import Inbox, NomadEvents, Resync
@@ -47,7 +47,7 @@ class Leader:
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
         self._sources = [
             Resync(self._clients, self._queue, self._workspace),
-            Inbox(self._clients, self._queue, self._versions, self._scheduler),
+            Inbox(self._clients, self._queue, self._versions, self._scheduler, fence),
             NomadEvents(self._clients, self._queue),
         ]
         self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]

@@ -8,7 +8,7 @@ from typing import Final
 
 from nomadflows.broker.broker import Broker
 from nomadflows.cluster.client import Nomad
-from nomadflows.controller.clients import Clients
+from nomadflows.clients import Clients
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.workqueue import Hints

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from nomadflows.controller.acts import Acts
-from nomadflows.controller.clients import Clients
+from nomadflows.clients import Clients
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look, look
 from nomadflows.controller.scheduler import Scheduler

@@ -1,4 +1,4 @@
-"""The controller process: campaigns for the lock, leads while it has it, serves the component API all the time."""
+"""A controller: campaigns for the lock, and leads while it has it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import threading
 from typing import Final
 
 import structlog
-import uvicorn
 
-from nomadflows.controller.clients import per_thread
+from nomadflows.clients import connect
 from nomadflows.controller.leader import Leader
-from nomadflows.gateway.component_api import ComponentApi
-from nomadflows.model.errors import InputError, NomadflowsError
+from nomadflows.model.errors import NomadflowsError
 from nomadflows.settings import Settings
 from nomadflows.store.leadership import Leadership
 
@@ -29,12 +27,10 @@ class Controller:
         self._settings = settings
         self._stop = stop
         self._lost = threading.Event()
-        self._clients = per_thread(settings)
         who = f"{socket.gethostname()}:{os.getpid()}"
-        self._leadership = Leadership(self._clients().store, who, lost=self._lost.set)
+        self._leadership = Leadership(connect(settings).store, who, lost=self._lost.set)
 
     def run(self) -> None:
-        server = self._serve()
         self._leadership.campaign()
         try:
             while not self._stop.is_set():
@@ -42,7 +38,6 @@ class Controller:
                     self._lead()
         finally:
             self._leadership.release()
-            server.should_exit = True
 
     def _lead(self) -> None:
         """Lead until the lock is lost or the process is to end. The lock is given up only after the work in hand
@@ -58,26 +53,3 @@ class Controller:
             self._stop.wait(_PAUSE_S)
         finally:
             leader.close()
-
-    def _serve(self) -> uvicorn.Server:
-        """Every controller answers step processes, the leader and those that stand by."""
-        clients = self._clients
-        api = ComponentApi(lambda: clients().store, lambda: clients().vault, lambda: clients().broker)
-        host, _, port = self._settings.component_api_bind.rpartition(":")
-        if not port.isdecimal():
-            raise InputError(f"component_api_bind: expected host:port, not {self._settings.component_api_bind!r}")
-        config = uvicorn.Config(api.app, host=host, port=int(port), log_config=None, access_log=False, lifespan="off")
-        server = uvicorn.Server(config)
-        threading.Thread(target=self._keep_serving, args=(server,), name="component-api", daemon=True).start()
-        return server
-
-    def _keep_serving(self, server: uvicorn.Server) -> None:
-        """A port that another controller of this host holds is waited for: it is free once that one ends."""
-        while not self._stop.is_set() and not server.should_exit:
-            try:
-                server.run()
-            except SystemExit:
-                server.started = False
-            if not server.should_exit:
-                log.info("component API port is taken; waiting for it", bind=self._settings.component_api_bind)
-                self._stop.wait(_PAUSE_S)

@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from nomadflows.broker.wire import Crypto, tick
-from nomadflows.controller.clients import Clients
+from nomadflows.clients import Clients
 from nomadflows.controller.observe import Look
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE

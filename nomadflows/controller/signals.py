@@ -10,14 +10,17 @@ from typing import Final
 
 import structlog
 
-from nomadflows.controller.clients import Clients
+from nomadflows.clients import Clients
 from nomadflows.controller.scheduler import Scheduler, publish_tick
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
 from nomadflows.model.errors import NomadflowsError, NotFound
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef
-from nomadflows.store.documents import InboxEntry
+from nomadflows.model.states import FlowState
+from nomadflows.plan.sweep import holding, is_quiet
+from nomadflows.store.documents import FlowRecord, InboxEntry
+from nomadflows.store.transaction import Fence
 
 log = structlog.get_logger()
 
@@ -59,8 +62,11 @@ class Inbox(_Thread):
     a leader that dies in between is followed by one that begins with a full round.
     """
 
-    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, versions: Versions, scheduler: Scheduler) -> None:
+    def __init__(
+        self, clients: Callable[[], Clients], queue: WorkQueue, versions: Versions, scheduler: Scheduler, fence: Fence
+    ) -> None:
         super().__init__("inbox")
+        self._fence = fence
         self._clients = clients
         self._queue = queue
         self._versions = versions
@@ -74,7 +80,7 @@ class Inbox(_Thread):
             if self._closed.is_set():
                 return
             self._take(entry)
-            store.done(entry)
+            store.done(entry, fence=self._fence)
 
     def _take(self, entry: InboxEntry) -> None:
         if entry.flow is None:
@@ -121,20 +127,43 @@ class NomadEvents(_Thread):
 
 
 class Resync(_Thread):
-    """All flows, first when the leader begins and then every few minutes: repairs whatever signal was missed."""
+    """All flows, first when the leader begins and then every few minutes: repairs whatever signal was missed.
+
+    The first round looks at every flow, so that the scheduler knows them all. Later ones pass over what three
+    listings (Consul, Nomad, RabbitMQ) show to be as it was left.
+    """
 
     def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, found: Callable[[str], None]) -> None:
         super().__init__("resync")
         self._clients = clients
         self._queue = queue
         self._found = found
+        self._first = True
 
     def _turn(self) -> None:
         began = time.monotonic()
         records = self._clients().store.flows()
         for workspace in sorted({record.ref.workspace for record in records}):
             self._found(workspace)
-        for record in records:
+        wanted = records if self._first else self._unquiet(records)
+        for record in sorted(wanted, key=lambda record: record.status.value.state is FlowState.SLEEPING):
             self._queue.add(record.ref, "full")
-        log.info("full round", flows=len(records), seconds=round(time.monotonic() - began, 3))
+        log.info("full round", flows=len(records), looked_at=len(wanted), seconds=round(time.monotonic() - began, 3))
+        self._first = False
         self._closed.wait(RESYNC_S)
+
+    def _unquiet(self, records: list[FlowRecord]) -> list[FlowRecord]:
+        clients = self._clients()
+        jobs = {(job.namespace, job.id): job.modify_index for job in clients.nomad.jobs() if not job.stopped}
+        queued = {
+            workspace: holding({name: q.ready for name, q in clients.broker.workspace_totals(workspace).items()})
+            for workspace in {record.ref.workspace for record in records}
+        }
+        found = []
+        for record in records:
+            desired, status = record.desired.value, record.status.value
+            version = record.ref.version(status.version or desired.version)
+            index = jobs.get((version.workspace, version.job_id))
+            if not is_quiet(desired, status, index, queued[version.workspace].get(version.job_id, frozenset())):
+                found.append(record)
+        return found

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from nomadflows.controller.clients import Clients
+from nomadflows.clients import Clients
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look
 from nomadflows.model.errors import NomadflowsError

@@ -39,8 +39,10 @@ def program(folder: Path, script: str) -> str:
 
 def flow(version: VersionRef, settings: Settings, python: str, *steps: RunStep, count: int = 0) -> str:
     site = Site(
-        component_api=settings.component_api, component_dir=lambda component: f"/components/{component.name}",
-        python=python, kv_mount=settings.kv_mount,
+        component_api=settings.component_api,
+        component_dir=lambda component: f"/components/{component.name}",
+        python=python,
+        kv_mount=settings.kv_mount,
     )
     components = {step.id: ComponentVersion(step.use, "1.0.0", "python") for step in steps}
     return render_job(version, Kind.ORDINARY, "sha256:0", steps, components, {step.id: count for step in steps}, site)

@@ -114,7 +114,9 @@ def nomad(stack):
 
 
 def ours(index: int):
-    return lambda event: event.job_id == VERSION.job_id and event.namespace == VERSION.workspace and event.index >= index
+    return lambda event: (
+        event.job_id == VERSION.job_id and event.namespace == VERSION.workspace and event.index >= index
+    )
 
 
 def test_events_go_on_after_a_cut_and_the_gap_is_told(stack, nomad, relay, listening):

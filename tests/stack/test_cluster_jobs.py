@@ -58,7 +58,9 @@ def test_counts_change_in_one_registration_and_back(nomad, parked):
     # When
     index = nomad.register_counts(parked, dict.fromkeys(parked.counts, 1))
     # Then
-    running = eventually(lambda: [a for a in alive(nomad, VERSION) if a.client_status == "running"][2:] and alive(nomad, VERSION))
+    running = eventually(
+        lambda: [a for a in alive(nomad, VERSION) if a.client_status == "running"][2:] and alive(nomad, VERSION)
+    )
     assert {alloc.group for alloc in running} == set(parked.counts)
     assert all(alloc.started for alloc in running)
     awake = nomad.job(VERSION.workspace, VERSION.job_id)
@@ -106,9 +108,13 @@ def test_a_step_that_dies_is_started_again_and_says_why(stack, nomad, tmp_path):
     dying = without_vault(nomad.parse(flow(VERSION, stack, program(tmp_path, "exit 7"), step("one"), count=1)))
     with gone_after(nomad, VERSION):
         nomad.register(dying, 0)
-        alloc = eventually(lambda: next((a for a in nomad.allocations(VERSION.workspace, VERSION.job_id) if a.restarts >= 2), None))
+        alloc = eventually(
+            lambda: next((a for a in nomad.allocations(VERSION.workspace, VERSION.job_id) if a.restarts >= 2), None)
+        )
         assert not alloc.failed
-        complaint = eventually(lambda: next((a.message for a in alive(nomad, VERSION) if "Exit Code: 7" in a.message), None))
+        complaint = eventually(
+            lambda: next((a.message for a in alive(nomad, VERSION) if "Exit Code: 7" in a.message), None)
+        )
         assert "estart" in complaint
 
 
@@ -159,5 +165,7 @@ def test_what_nomad_cannot_parse_is_refused_in_its_words(nomad):
 
 
 def test_a_cluster_that_is_not_there_is_named():
-    with pytest.raises(ServerUnreachable, match=r"Nomad at http://127\.0\.0\.1:1 cannot be reached: Connection refused"):
+    with pytest.raises(
+        ServerUnreachable, match=r"Nomad at http://127\.0\.0\.1:1 cannot be reached: Connection refused"
+    ):
         Nomad("http://127.0.0.1:1").ping()

@@ -29,12 +29,33 @@ PIECES = [
     "\u202e", "e\u0301", "é", "😀", "\U000e0001", 'x" }\n  group "evil" {', "${NOMAD_ALLOC_ID}", '${file("/etc/passwd")}',
     "%{ if true }x%{ endif }", '{{ with secret "sys" }}', '" | env "HOME', "null", "0", "-1",
 ]  # fmt: skip
-text = st.one_of(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join), st.text(min_size=1, max_size=40))
+text = st.one_of(
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join), st.text(min_size=1, max_size=40)
+)
 
 # Texts that people or descriptors choose freely …
-FREE = ["description", "digest", "function", "component", "component_version", "folder", "python", "node", "api", "datacenter", "page", "image"]
+FREE = [
+    "description",
+    "digest",
+    "function",
+    "component",
+    "component_version",
+    "folder",
+    "python",
+    "node",
+    "api",
+    "datacenter",
+    "page",
+    "image",
+]
 # … and names, which have their own rules: whatever breaks them must be refused, not escaped.
-NAMES = {"workspace": "harmless-ws", "flow": "harmless-flow", "step": "harmless-step", "credential": "harmless-cred", "mount": "harmless-kv"}
+NAMES = {
+    "workspace": "harmless-ws",
+    "flow": "harmless-flow",
+    "step": "harmless-step",
+    "credential": "harmless-cred",
+    "mount": "harmless-kv",
+}
 RUNTIME = re.compile(r"\$\{[a-zA-Z0-9_\-.]+\}")
 
 
@@ -74,12 +95,23 @@ def render(texts: Texts) -> str:
         for step, language in languages.items()
     }
     site = Site(
-        component_api=texts.api, component_dir=lambda _: texts.folder, python=texts.python, node=texts.node,
-        kv_mount=texts.mount, datacenters=(texts.datacenter,), ui_base=texts.page,
+        component_api=texts.api,
+        component_dir=lambda _: texts.folder,
+        python=texts.python,
+        node=texts.node,
+        kv_mount=texts.mount,
+        datacenters=(texts.datacenter,),
+        ui_base=texts.page,
     )
     counts = dict.fromkeys(languages, 0)
     return render_job(
-        VersionRef(texts.workspace, texts.flow, 7), Kind.ORDINARY, texts.digest, steps, components, counts, site,
+        VersionRef(texts.workspace, texts.flow, 7),
+        Kind.ORDINARY,
+        texts.digest,
+        steps,
+        components,
+        counts,
+        site,
         description=texts.description,
     )
 
@@ -105,7 +137,10 @@ def may_be_refused(texts: Texts) -> bool:
     everything = [getattr(texts, field.name) for field in fields(Texts)]
     kept = [getattr(texts, name) for name in FREE if name != "description"]
     return any("\0" in one for one in everything) or any(
-        RUNTIME.search(one) or not unicodedata.is_normalized("NFC", one + "x") or unicodedata.normalize("NFC", one) != one for one in kept
+        RUNTIME.search(one)
+        or not unicodedata.is_normalized("NFC", one + "x")
+        or unicodedata.normalize("NFC", one) != one
+        for one in kept
     )
 
 

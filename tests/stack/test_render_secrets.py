@@ -24,7 +24,11 @@ def nomad(stack):
 @pytest.fixture
 def vault(stack):
     vault = Vault(
-        stack.vault_addr, stack.vault_token, mount=stack.kv_mount, auth_mount=stack.vault_auth_mount, cacert=stack.vault_cacert
+        stack.vault_addr,
+        stack.vault_token,
+        mount=stack.kv_mount,
+        auth_mount=stack.vault_auth_mount,
+        cacert=stack.vault_cacert,
     )
     vault.set_credential(FLOW.workspace, "render-one", {"url": "sqlite:///x", "password": PASSWORD})
     vault.set_credential(FLOW.workspace, "render-two", {"token": "of somebody else"})
@@ -36,7 +40,10 @@ def vault(stack):
 
 
 def dump(folder):
-    return program(folder, f"env >{folder}/env.tmp\ncp $NOMADFLOWS_CREDENTIAL_FILE {folder}/credential\nmv {folder}/env.tmp {folder}/env\nexec sleep 600")
+    return program(
+        folder,
+        f"env >{folder}/env.tmp\ncp $NOMADFLOWS_CREDENTIAL_FILE {folder}/credential\nmv {folder}/env.tmp {folder}/env\nexec sleep 600",
+    )
 
 
 def environment(folder):
@@ -101,7 +108,10 @@ def test_a_restarted_step_reads_a_mended_credential(stack, nomad, vault, tmp_pat
     # Given
     vault.version_secret(VERSION)
     vault.ensure_role(VERSION, ["render-one"])
-    script = program(tmp_path, f"cp $NOMADFLOWS_CREDENTIAL_FILE {tmp_path}/seen\ngrep -q right {tmp_path}/seen || exit 1\nexec sleep 600")
+    script = program(
+        tmp_path,
+        f"cp $NOMADFLOWS_CREDENTIAL_FILE {tmp_path}/seen\ngrep -q right {tmp_path}/seen || exit 1\nexec sleep 600",
+    )
     vault.set_credential(FLOW.workspace, "render-one", {"password": "wrong"})
     job = nomad.parse(flow(VERSION, stack, script, step("one", credential="render-one"), count=1))
     with gone_after(nomad, VERSION):
@@ -124,6 +134,8 @@ def test_another_job_cannot_use_the_role(stack, nomad, vault, tmp_path):
         # When
         nomad.register(job, 0)
         # Then
-        message = eventually(lambda: next((a.message for a in nomad.allocations("default", stranger.job_id) if a.failed), ""))
+        message = eventually(
+            lambda: next((a.message for a in nomad.allocations("default", stranger.job_id) if a.failed), "")
+        )
         assert "failed to derive" in message
         assert not (tmp_path / "env").exists()

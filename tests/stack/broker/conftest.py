@@ -30,7 +30,9 @@ def until(condition: Callable[[], Any], timeout: float = 10.0, what: str = "") -
 
 
 def chain(*names: str) -> list[RunStep]:
-    return [RunStep(name, "action", "log", "", "write", after=names[n - 1 : n] if n else ()) for n, name in enumerate(names)]
+    return [
+        RunStep(name, "action", "log", "", "write", after=names[n - 1 : n] if n else ()) for n, name in enumerate(names)
+    ]
 
 
 @dataclass
@@ -47,7 +49,9 @@ class Flow:
         return [step.id for step in self.steps]
 
     def put(self, key: str, body: bytes = b"{}", **headers: Any) -> bool:
-        return self.broker.publish(self.version.workspace, self.version.exchange, key, body, {"messageId": "m", **headers})
+        return self.broker.publish(
+            self.version.workspace, self.version.exchange, key, body, {"messageId": "m", **headers}
+        )
 
     def ready(self, step: str) -> int:
         depth = self.broker.depths(self.version, [step])[step]

@@ -23,7 +23,9 @@ def test_a_topology_is_declared_whole_and_again_without_change(make_flow: Callab
     assert not broker.drift(flow.version, flow.topology)
 
 
-def test_what_strangers_deleted_is_found_and_repaired(make_flow: Callable[..., Flow], broker: Broker, connect: Callable) -> None:
+def test_what_strangers_deleted_is_found_and_repaired(
+    make_flow: Callable[..., Flow], broker: Broker, connect: Callable
+) -> None:
     flow = make_flow()
     channel = connect().channel()
     channel.queue_delete(flow.version.queue("b"))
@@ -43,7 +45,9 @@ def test_a_queue_with_other_properties_is_refused_by_name(make_flow: Callable[..
     assert not isinstance(caught.value, ServerRefused)
     assert "orders.v1." in str(caught.value)
     assert "x-max-length" in str(caught.value)
-    assert {queue.name for queue in broker.drift(flow.version, other).altered} == {flow.version.queue(s) for s in flow.ids}
+    assert {queue.name for queue in broker.drift(flow.version, other).altered} == {
+        flow.version.queue(s) for s in flow.ids
+    }
 
 
 def test_a_vhost_is_made_when_it_is_missing(broker: Broker) -> None:
@@ -71,7 +75,9 @@ def test_five_steps_are_declared_quickly(broker: Broker, workspace: str) -> None
     assert statistics.median(times["again"]) < 0.1
 
 
-def test_deleting_a_version_says_what_was_dropped_and_leaves_others(make_flow: Callable[..., Flow], broker: Broker) -> None:
+def test_deleting_a_version_says_what_was_dropped_and_leaves_others(
+    make_flow: Callable[..., Flow], broker: Broker
+) -> None:
     one, two, eleven = make_flow(number=1), make_flow(number=2), make_flow(number=11)
     for flow in (one, two, eleven):
         for _ in range(3):

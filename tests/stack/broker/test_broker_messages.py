@@ -38,7 +38,9 @@ def test_without_an_exchange_or_a_queue_publishing_says_so(broker: Broker, works
     assert broker.publish(workspace, "", UNROUTED, b"", {})
 
 
-def test_a_full_queue_refuses_and_takes_again_when_there_is_room(make_flow: Callable[..., Flow], broker: Broker) -> None:
+def test_a_full_queue_refuses_and_takes_again_when_there_is_room(
+    make_flow: Callable[..., Flow], broker: Broker
+) -> None:
     flow = make_flow(limits=Limits(messages=3))
     assert [flow.put(input_key("a")) for _ in range(5)] == [True, True, True, False, False]
     assert flow.ready("a") == 3
@@ -51,11 +53,17 @@ def test_messages_are_persistent_and_look_as_steps_expect(make_flow: Callable[..
     flow.put(input_key("a"), b"body", protocolVersion=2)
     method, properties, body = connect().channel().basic_get(flow.version.queue("a"), auto_ack=True)
     assert (method.routing_key, body) == ("a.input", b"body")
-    assert (properties.delivery_mode, properties.content_type, properties.content_encoding) == (2, "application/json", "utf8")
+    assert (properties.delivery_mode, properties.content_type, properties.content_encoding) == (
+        2,
+        "application/json",
+        "utf8",
+    )
     assert properties.headers == {"messageId": "m", "protocolVersion": 2}
 
 
-def test_a_rejected_message_goes_to_the_flows_dead_queue(make_flow: Callable[..., Flow], broker: Broker, connect: Callable) -> None:
+def test_a_rejected_message_goes_to_the_flows_dead_queue(
+    make_flow: Callable[..., Flow], broker: Broker, connect: Callable
+) -> None:
     flow = make_flow()
     flow.put(input_key("a"))
     channel = connect().channel()
@@ -64,7 +72,9 @@ def test_a_rejected_message_goes_to_the_flows_dead_queue(make_flow: Callable[...
     until(lambda: broker.waiting(flow.version.workspace, "orders.dead"), what="the dead message")
 
 
-def test_depths_are_live_and_a_missing_queue_is_none(make_flow: Callable[..., Flow], broker: Broker, connect: Callable) -> None:
+def test_depths_are_live_and_a_missing_queue_is_none(
+    make_flow: Callable[..., Flow], broker: Broker, connect: Callable
+) -> None:
     flow = make_flow()
     channel = connect().channel()
     channel.basic_consume(flow.version.queue("a"), lambda *_: None)
@@ -137,7 +147,9 @@ def test_moving_to_a_full_queue_stops_and_the_rest_stays(make_flow: Callable[...
     assert new.ready("a") == 30
 
 
-def test_moving_to_a_queue_that_is_not_there_is_refused_and_all_stays(make_flow: Callable[..., Flow], broker: Broker) -> None:
+def test_moving_to_a_queue_that_is_not_there_is_refused_and_all_stays(
+    make_flow: Callable[..., Flow], broker: Broker
+) -> None:
     old = make_flow()
     for _ in range(10):
         old.put(input_key("a"))
@@ -146,7 +158,9 @@ def test_moving_to_a_queue_that_is_not_there_is_refused_and_all_stays(make_flow:
     until(lambda: old.ready("a") == 10, what="messages back in their queue")
 
 
-def test_rebounds_move_with_their_delay_and_those_of_lost_steps_are_dead(make_flow: Callable[..., Flow], broker: Broker) -> None:
+def test_rebounds_move_with_their_delay_and_those_of_lost_steps_are_dead(
+    make_flow: Callable[..., Flow], broker: Broker
+) -> None:
     old, new = make_flow("a", "b", "c", number=1), make_flow("a", "c", number=2)
     for step, iteration in (("b", 1), ("c", 1), ("c", 2), ("c", 9)):
         old.put(f"{step}.rebound", reboundIteration=iteration)
@@ -157,7 +171,9 @@ def test_rebounds_move_with_their_delay_and_those_of_lost_steps_are_dead(make_fl
     assert broker.totals(old.version).left == 0
 
 
-def test_purging_drops_what_waits_and_rebounds_and_keeps_the_queues(make_flow: Callable[..., Flow], broker: Broker) -> None:
+def test_purging_drops_what_waits_and_rebounds_and_keeps_the_queues(
+    make_flow: Callable[..., Flow], broker: Broker
+) -> None:
     flow = make_flow()
     flow.put(input_key("a"))
     flow.put(input_key("b"))

@@ -18,8 +18,16 @@ from nomadflows.settings import Settings
 from nomadflows.store import Store
 
 COMPONENTS = (
-    ComponentVersion("source", "1.0.0", "python", {"triggers": {"poll": {"title": "Poll", "type": "polling"}}}, {"path": "/none"}),
-    ComponentVersion("target", "1.0.0", "python", {"credentials": {"fields": {"url": {"label": "URL"}}}, "actions": {"put": {"title": "Put"}}}, {"path": "/none"}),
+    ComponentVersion(
+        "source", "1.0.0", "python", {"triggers": {"poll": {"title": "Poll", "type": "polling"}}}, {"path": "/none"}
+    ),
+    ComponentVersion(
+        "target",
+        "1.0.0",
+        "python",
+        {"credentials": {"fields": {"url": {"label": "URL"}}}, "actions": {"put": {"title": "Put"}}},
+        {"path": "/none"},
+    ),
     ComponentVersion("mapper", "1.0.0", "python", {"actions": {"map": {"title": "Map"}}}, {"path": "/none"}),
 )
 FLOW = """\

@@ -19,7 +19,13 @@ WriteFlow = Callable[..., str]
 
 def test_from_file_to_a_wish_to_run(cli: Cli, flow_file: WriteFlow, settings: Settings, store: Store) -> None:
     applied = cli.ok("flow", "apply", flow_file(), "-o", "json").json
-    assert applied == {"workspace": settings.workspace, "flow": "orders", "created": True, "changed": True, "draft": True}
+    assert applied == {
+        "workspace": settings.workspace,
+        "flow": "orders",
+        "created": True,
+        "changed": True,
+        "draft": True,
+    }
     assert cli.ok("flow", "show", "orders", "-o", "json").json["draft"] is True
     cli.ok("flow", "publish", "orders", "--note", "first")
     cli.ok("flow", "start", "orders", "--why", "test")
@@ -48,7 +54,10 @@ def test_list_and_versions(cli: Cli, published: str, flow_file: WriteFlow) -> No
 
 
 def test_workspace_slash_flow(cli: Cli, published: str, settings: Settings) -> None:
-    assert cli.ok("flow", "show", f"{settings.workspace}/{published}", "-w", "other", "-o", "json").json["flow"] == "orders"
+    assert (
+        cli.ok("flow", "show", f"{settings.workspace}/{published}", "-w", "other", "-o", "json").json["flow"]
+        == "orders"
+    )
 
 
 def test_unchanged_file(cli: Cli, published: str, flow_file: WriteFlow) -> None:
@@ -58,14 +67,17 @@ def test_unchanged_file(cli: Cli, published: str, flow_file: WriteFlow) -> None:
     assert "no draft to publish" in done.err
 
 
-@pytest.mark.parametrize(("good", "bad", "line"), [
-    ("schedule:", "shcedule:", "2: shcedule: unknown field"),
-    ("use: source:poll", "use: sauce:poll", "5: steps[0].use: there is no component 'sauce'"),
-    ("use: target:put", "use: source:poll", "7: steps[1].use: source:poll is a second trigger"),
-    ("map: {id: order_id}", 'map: {id: "order_id ("}', "9: steps[1].map.id:"),
-    ("*/3 * * * *", "0 0 30 2 *", "2: schedule: '0 0 30 2 *' never occurs"),
-    ("credential: warehouse", "after: store", "cycle"),
-])
+@pytest.mark.parametrize(
+    ("good", "bad", "line"),
+    [
+        ("schedule:", "shcedule:", "2: shcedule: unknown field"),
+        ("use: source:poll", "use: sauce:poll", "5: steps[0].use: there is no component 'sauce'"),
+        ("use: target:put", "use: source:poll", "7: steps[1].use: source:poll is a second trigger"),
+        ("map: {id: order_id}", 'map: {id: "order_id ("}', "9: steps[1].map.id:"),
+        ("*/3 * * * *", "0 0 30 2 *", "2: schedule: '0 0 30 2 *' never occurs"),
+        ("credential: warehouse", "after: store", "cycle"),
+    ],
+)
 def test_wrong_files_are_told_by_line_and_nothing_is_stored(  # noqa: PLR0917
     good: str, bad: str, line: str, cli: Cli, flow_file: WriteFlow, store: Store, settings: Settings
 ) -> None:
@@ -168,7 +180,8 @@ def test_workspaces(cli: Cli, published: str, settings: Settings) -> None:
     cli.ok("workspace", "create", "trial", "--type", "limited")
     assert cli("workspace", "create", "trial").code == 1
     assert cli.ok("workspace", "list", "-o", "json").json == [
-        {"workspace": settings.workspace, "type": "full", "flows": 1}, {"workspace": "trial", "type": "limited", "flows": 0},
+        {"workspace": settings.workspace, "type": "full", "flows": 1},
+        {"workspace": "trial", "type": "limited", "flows": 0},
     ]
     assert cli.ok("workspace", "show", settings.workspace, "-o", "json").json["flows"] == ["orders"]
     assert cli("workspace", "show", "none").code == 1

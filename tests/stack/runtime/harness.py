@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 import pika
@@ -119,7 +119,7 @@ class Harness:
         self.channel.confirm_delivery()
         self.queue = f"{self.name}.step"
 
-    def __enter__(self) -> Harness:
+    def __enter__(self) -> Self:
         self.channel.exchange_declare(self.name, "topic")
         self.declare_input()
         for key in (*KEYS, "reply", "dead"):
@@ -195,7 +195,9 @@ class Harness:
 
     # -- the broker's side
 
-    def send(self, body: Any = None, *, headers: Json | None = None, drop: str = "", protocol: int = 2, **more: Any) -> str:
+    def send(
+        self, body: Any = None, *, headers: Json | None = None, drop: str = "", protocol: int = 2, **more: Any
+    ) -> str:
         """One message into the step's queue; its id."""
         message_id = str(uuid.uuid4())
         amqp = {"messageId": message_id, "threadId": "thread", "protocolVersion": protocol, **(headers or {})}
@@ -241,7 +243,9 @@ class Harness:
         until(lambda: self.unsettled() == 0, "everything to be settled", seconds)
 
     def unsettled(self) -> int:
-        found = self.http("GET", f"/api/queues/%2F/{quote(self.queue, safe='')}?disable_stats=true&enable_queue_totals=true")
+        found = self.http(
+            "GET", f"/api/queues/%2F/{quote(self.queue, safe='')}?disable_stats=true&enable_queue_totals=true"
+        )
         return int(found.get("messages", 0))
 
     def cut(self, seconds: float = 15) -> None:
@@ -260,7 +264,9 @@ class Harness:
     def http(self, method: str, path: str) -> Any:
         parts = urlsplit(self.amqp_uri)
         user = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
-        request = urllib.request.Request(self.management + path, method=method, headers={"Authorization": f"Basic {user}"})
+        request = urllib.request.Request(
+            self.management + path, method=method, headers={"Authorization": f"Basic {user}"}
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read()
         return json.loads(text) if text else None

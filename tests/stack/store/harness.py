@@ -37,7 +37,9 @@ class OwnConsul:
 
     def start(self) -> None:
         http, server, serf = map(str, self._ports)
-        acl = f'-hcl=acl {{ enabled = true, default_policy = "deny", tokens {{ initial_management = "{self._token}" }} }}'
+        acl = (
+            f'-hcl=acl {{ enabled = true, default_policy = "deny", tokens {{ initial_management = "{self._token}" }} }}'
+        )
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [

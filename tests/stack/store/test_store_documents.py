@@ -99,7 +99,9 @@ def test_snapshots_and_workspaces(store, ref):
 def test_the_inbox_wakes_its_reader_and_is_emptied(store):
     entries, index = store.inbox(0, 5)
     assert entries == []
-    threading.Timer(0.3, requests.apply, (Store(store.client.address, prefix=store.keys.prefix), REF, DEFINITION), {"by": "b"}).start()
+    threading.Timer(
+        0.3, requests.apply, (Store(store.client.address, prefix=store.keys.prefix), REF, DEFINITION), {"by": "b"}
+    ).start()
     began = time.monotonic()
     while not entries:
         entries, index = store.inbox(index, 5)
@@ -127,7 +129,9 @@ def test_a_wait_ends_with_the_change_or_with_the_time(store, ref):
     assert 0.4 < time.monotonic() - began < 2
     assert same == record
     writer = Store(store.client.address, prefix=store.keys.prefix)
-    threading.Timer(0.2, writer.write_status, (ref, Status(FlowState.STARTING)), {"expected_index": 0, "fence": None}).start()
+    threading.Timer(
+        0.2, writer.write_status, (ref, Status(FlowState.STARTING)), {"expected_index": 0, "fence": None}
+    ).start()
     began = time.monotonic()
     changed, _ = store.wait_flow(ref, seen, 5)
     assert time.monotonic() - began < 2

@@ -25,7 +25,9 @@ def frozen(consul):
 def test_a_server_that_is_not_there_is_named_at_once():
     store = Store("http://127.0.0.1:9", timeout=4.0)
     began = time.monotonic()
-    with pytest.raises(ServerUnreachable, match=r"Consul at http://127.0.0.1:9 cannot be reached: connection refused") as caught:
+    with pytest.raises(
+        ServerUnreachable, match=r"Consul at http://127.0.0.1:9 cannot be reached: connection refused"
+    ) as caught:
         store.flows()
     assert time.monotonic() - began < 1
     assert "nomadflows dev up" in str(caught.value)

@@ -77,7 +77,12 @@ def test_publish_over_an_active_flow_is_a_new_wish(store, ref):
     requests.publish(store, ref, by="ben", strategy="handover")
 
     desired = store.flow(ref).desired.value
-    assert (desired.state, desired.version, desired.generation, desired.strategy) == (WantedState.RUNNING, 2, 2, "handover")
+    assert (desired.state, desired.version, desired.generation, desired.strategy) == (
+        WantedState.RUNNING,
+        2,
+        2,
+        "handover",
+    )
     assert (desired.by, desired.why) == ("ben", "version 2 published")
 
 
@@ -175,12 +180,32 @@ class Interrupted(Store):
 @pytest.mark.parametrize(
     ("mine", "theirs", "said"),
     [
-        (lambda s: requests.publish(s, REF, by="me"), lambda s: requests.publish(s, REF, by="ben"), "changed at the same time"),
-        (lambda s: requests.apply(s, REF, OTHER_GRAPH, by="me"), lambda s: requests.publish(s, REF, by="ben"), "changed at the same time"),
+        (
+            lambda s: requests.publish(s, REF, by="me"),
+            lambda s: requests.publish(s, REF, by="ben"),
+            "changed at the same time",
+        ),
+        (
+            lambda s: requests.apply(s, REF, OTHER_GRAPH, by="me"),
+            lambda s: requests.publish(s, REF, by="ben"),
+            "changed at the same time",
+        ),
         (lambda s: requests.start(s, REF, by="me"), lambda s: requests.start(s, REF, by="ben"), "by ben: running"),
-        (lambda s: requests.start(s, REF, by="me"), lambda s: requests.publish(s, REF, by="ben"), "changed at the same time"),
-        (lambda s: requests.delete(s, REF, by="me"), lambda s: requests.start(s, REF, by="ben", why="needed"), "by ben: needed"),
-        (lambda s: requests.set_kind(s, REF, Kind.REALTIME, by="me"), lambda s: requests.start(s, REF, by="ben"), "by ben"),
+        (
+            lambda s: requests.start(s, REF, by="me"),
+            lambda s: requests.publish(s, REF, by="ben"),
+            "changed at the same time",
+        ),
+        (
+            lambda s: requests.delete(s, REF, by="me"),
+            lambda s: requests.start(s, REF, by="ben", why="needed"),
+            "by ben: needed",
+        ),
+        (
+            lambda s: requests.set_kind(s, REF, Kind.REALTIME, by="me"),
+            lambda s: requests.start(s, REF, by="ben"),
+            "by ben",
+        ),
         (lambda s: requests.start(s, REF, by="me"), lambda s: requests.delete(s, REF, by="ben"), "it was deleted"),
     ],
 )

@@ -1,0 +1,35 @@
+"""Which flows a full round may pass over: those that sleep, and of which nothing differs from how they were left.
+
+Three listings tell that of thousands of flows at once; a look at each one would take the servers minutes. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set as AbstractSet
+
+from nomadflows.model.states import Desired, FlowState, Status, WantedState
+
+
+def is_quiet(desired: Desired, status: Status, job_index: int | None, queued: AbstractSet[str]) -> bool:
+    """Whether a flow needs no look of its own.
+
+    `job_index`: modify index of its version's job, None: not registered (or stopped). `queued`: names of the broker's
+    exchanges (= jobs) that hold any message in any queue.
+    """
+    if desired.generation != status.observed_generation:
+        return False
+    if status.state is FlowState.STOPPED:
+        return desired.state is WantedState.STOPPED and job_index is None
+    if status.state is not FlowState.SLEEPING or desired.state is not WantedState.RUNNING:
+        return False
+    return desired.version == status.version and job_index == status.job_index and not queued
+
+
+def holding(ready: Mapping[str, int]) -> dict[str, set[str]]:
+    """From messages per queue: exchange (`<flow>.v<n>`) → its step queues that hold any."""
+    found: dict[str, set[str]] = {}
+    for queue, count in ready.items():
+        parts = queue.split(".", 2)
+        if count and len(parts) == 3:
+            found.setdefault(f"{parts[0]}.{parts[1]}", set()).add(parts[2])
+    return found
