@@ -38,6 +38,8 @@ class Mover:
         self._moved = 0
         self._unconfirmed = 0
         self._stirred = False
+        self._failure: Refused | None = None
+        self._unsure = False  # a message came back as unroutable; confirms no longer tell which ones arrived
 
     def move(self, source: str, route: Route) -> int:
         """Move until the source is empty; how many went. Refused if the new place does not take one: it stays."""
@@ -62,28 +64,39 @@ class Mover:
         return int(frame.method.message_count)
 
     def _run(self, wait: Wait, *, channel: Any, source: str, route: Route) -> None:
-        self._confirms.on_return(lambda what: wait.fail(Refused(f"RabbitMQ knows no queue for {what}; the rest stays in {source}")))
+        def came_back(what: str) -> None:
+            self._unsure = True
+            self._stop(Refused(f"RabbitMQ knows no queue for {what}; the rest stays in {source}"))
 
         def take(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
-            self._stirred = True
+            if self._failure is not None:
+                return
             target = route(method.routing_key, properties.headers or {})
             if target.headers is not None:
                 properties.headers = dict(target.headers)
+            self._stirred = True
             self._unconfirmed += 1
-
-            def settle(confirmed: bool) -> None:
-                self._unconfirmed -= 1
-                if not confirmed:
-                    wait.fail(QueueFull(f"the queue behind {target.key} is full; the rest stays in {source}"))
-                elif not wait.over:
-                    channel.basic_ack(method.delivery_tag)
-                    self._moved += 1
-                    wait.progress()
-
+            settle = functools.partial(self._settle, wait, channel, method.delivery_tag, target.key)
             self._confirms.send(target.exchange, target.key, body, properties, settle)
 
+        self._confirms.on_return(came_back)
         channel.basic_consume(source, take)
         wait.every(_QUIET_S, lambda: self._end_if_quiet(wait))
+
+    def _settle(self, wait: Wait, channel: Any, tag: int, key: str, confirmed: bool) -> None:
+        """After a failure those on their way are still settled, so that none is in both places."""
+        self._unconfirmed -= 1
+        if not confirmed:
+            self._stop(QueueFull(f"the queue behind {key} is full; the rest stays where it was"))
+        elif not self._unsure and not wait.over:
+            channel.basic_ack(tag)
+            self._moved += 1
+            wait.progress()
+        if self._failure is not None and not self._unconfirmed:
+            wait.fail(self._failure)
+
+    def _stop(self, failure: Refused) -> None:
+        self._failure = self._failure or failure
 
     def _end_if_quiet(self, wait: Wait) -> None:
         if not self._stirred and not self._unconfirmed:
