@@ -13,7 +13,15 @@ from nomadflows.devstack.processes import Identity
 from nomadflows.devstack.state import ServerView
 
 _STEP_GRACE: Final = 10.0
-_GRACE: Final = {"controller": 20.0, "nomad-client": 15.0, "nomad": 15.0, "rabbitmq": 30.0, "consul": 10.0, "vault": 10.0, "epmd": 2.0}
+_GRACE: Final = {
+    "controller": 20.0,
+    "nomad-client": 15.0,
+    "nomad": 15.0,
+    "rabbitmq": 30.0,
+    "consul": 10.0,
+    "vault": 10.0,
+    "epmd": 2.0,
+}
 
 
 def stop_servers(servers: Sequence[ServerView], layout: Layout, nomad_program: str) -> None:

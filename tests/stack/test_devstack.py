@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from nomadflows.devstack import processes
-from nomadflows.devstack.state import load_state, supervised
 from nomadflows.devstack.stack import Stack
+from nomadflows.devstack.state import load_state, supervised
 from nomadflows.settings import Settings, cache
 
 
@@ -115,7 +115,7 @@ def listening(pid: int) -> list[str]:
         pytest.skip("reads /proc")
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(link) if link.is_symlink() else ""
+        target = str(link.readlink()) if link.is_symlink() else ""
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
     found = []
