@@ -42,6 +42,7 @@ def dev() -> None:
       nomadflows dev up --use-running consul=http://127.0.0.1:8500
       nomadflows dev down          # flows and data are kept
       nomadflows dev reset --yes   # everything is deleted
+      nomadflows dev fetch         # only get the servers, start nothing
 
     Data, logs and settings are in NOMADFLOWS_HOME (~/.local/share/nomadflows), downloaded or built servers in
     NOMADFLOWS_CACHE (~/.cache/nomadflows).
@@ -120,6 +121,17 @@ def reset(session: Session, yes: bool) -> None:
     with Progress(_TITLES) as progress:
         stack.reset(progress.report)
     emit(session.output, {"deleted": str(stack.home)}, lambda: f"Deleted {stack.home}.")
+
+
+@dev.command()
+@pass_session
+def fetch(session: Session) -> None:
+    """Find, download or build the servers, as `up` would, and start nothing."""
+    from nomadflows.cli.dev_progress import Progress
+
+    with Progress(_TITLES) as progress:
+        programs = local_stack().fetch(progress.report)
+    emit(session.output, dict(programs), lambda: table(("SERVER", "PROGRAM"), list(programs.items())))
 
 
 def _running(given: Sequence[str]) -> Running:

@@ -61,6 +61,10 @@ class Stack:
             self._start(on_state, controller=controller)
         return "started"
 
+    def fetch(self, report: Report) -> Mapping[str, str]:
+        """The program of each server, got hold of if need be."""
+        return self._programs(Running(), report)
+
     def down(self, report: Report) -> bool:
         """False when there was nothing to stop."""
         if not self.home.is_dir():
