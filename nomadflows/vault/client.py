@@ -16,17 +16,17 @@ import hvac.exceptions
 import requests
 
 from nomadflows.model.errors import Conflict, NotFound, ServerRefused, ServerUnreachable
-from nomadflows.model.names import FlowRef, VersionRef, credential_path
-from nomadflows.vault.policy import policy_text, role
+from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.vault.policy import checked_credential_path, jwt_config, policy_text, role
 from nomadflows.vault.secrets import FlowSecret, VersionSecret
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 SERVER: Final = "Vault"
-_CREATE: Final = 0  # compare-and-set of KV v2: only if there is none
+_NONE_YET: Final = 0  # compare-and-set of KV v2: only if there is none
 _HINT: Final = "`nomadflows dev up` starts a local one; VAULT_ADDR names another; `nomadflows doctor` looks closer"
-_TOKEN_HINT: Final = "set VAULT_TOKEN to a token that may do this"
+_MAY_NOT: Final = "set VAULT_TOKEN to a token that may do this"
 
 
 class Vault:
@@ -63,6 +63,21 @@ class Vault:
                 return float(lookup["ttl"]) if lookup.get("ttl") else None
             return float(self._client.auth.token.renew_self()["auth"]["lease_duration"])
 
+    def ensure_mounts(self, jwks_url: str) -> None:
+        """What nomadflows needs of a vault, made where it is missing: the KV store, and the JWT auth that lets the
+        workload identities of the Nomad with these keys log in. Needs an administrator's token."""
+        with self._errors(f"sys/mounts/{self._mount}"):
+            if f"{self._mount}/" not in self._client.sys.list_mounted_secrets_engines()["data"]:
+                self._client.sys.enable_secrets_engine(
+                    "kv", path=self._mount, options={"version": "2"}, description="nomadflows credentials and flow secrets"
+                )
+        config, wanted = f"auth/{self._auth}/config", jwt_config(jwks_url)
+        with self._errors(config):
+            if f"{self._auth}/" not in self._client.sys.list_auth_methods()["data"]:
+                self._client.sys.enable_auth_method("jwt", path=self._auth, description="workload identities of Nomad")
+            if not self._holds(config, wanted):
+                self._client.write_data(config, data=wanted)
+
     # ── flows and versions ────────────────────────────────────────────────────────────────────────────────
 
     def flow_secret(self, ref: FlowRef) -> FlowSecret:
@@ -90,18 +105,14 @@ class Vault:
                 self._client.sys.create_or_update_acl_policy(name, text)
         path = f"auth/{self._auth}/role/{name}"
         with self._errors(path):
-            present = self._client.read(path)
-            data = present["data"] if present else {}
-            if any(data.get(key) != value for key, value in wanted.items()):
+            if not self._holds(path, wanted):
                 self._client.write_data(path, data=wanted)
 
     def role_differs(self, version: VersionRef, credentials: Iterable[str]) -> bool:
         """Whether `ensure_role` would write anything."""
         name = version.vault_role
         with self._errors(name):
-            present = self._client.read(f"auth/{self._auth}/role/{name}")
-            data = present["data"] if present else {}
-            if any(data.get(key) != value for key, value in role(version).items()):
+            if not self._holds(f"auth/{self._auth}/role/{name}", role(version)):
                 return True
             return self._policy(name) != policy_text(version, credentials, self._mount)
 
@@ -122,7 +133,7 @@ class Vault:
 
     def set_credential(self, workspace: str, name: str, values: Json) -> None:
         """Replace a credential as a whole."""
-        path = credential_path(workspace, name)
+        path = checked_credential_path(workspace, name)
         with self._errors(path):
             self._kv.create_or_update_secret(path, secret=values, mount_point=self._mount)
 
@@ -138,13 +149,13 @@ class Vault:
         return name in self.credential_names(workspace)
 
     def read_credential(self, workspace: str, name: str) -> Json | None:
-        return self._read(credential_path(workspace, name))
+        return self._read(checked_credential_path(workspace, name))
 
     def delete_credential(self, workspace: str, name: str) -> None:
         """NotFound if there is none."""
         if not self.credential_exists(workspace, name):
             raise NotFound(f"there is no credential {name} in workspace {workspace}")
-        path = credential_path(workspace, name)
+        path = checked_credential_path(workspace, name)
         with self._errors(path):
             self._kv.delete_metadata_and_all_versions(path, mount_point=self._mount)
 
@@ -155,18 +166,31 @@ class Vault:
         if data is None:
             try:
                 data = new()
-                self._create(path, data)
+                self._create(path, data, self._deleted(path))
             except Conflict:
                 data = self._read(path)
         if data is None:
             raise ServerRefused(SERVER, self.address, f"{path} vanished while it was made")
         return shape(data)
 
-    def _create(self, path: str, data: Json) -> None:
+    def _deleted(self, path: str) -> int:
+        """Number of the newest version at a path, which somebody deleted; 0 if there never was one. Conflict if it
+        can be read by now."""
+        with self._errors(path):
+            try:
+                metadata = self._kv.read_secret_metadata(path, mount_point=self._mount)["data"]
+            except hvac.exceptions.InvalidPath:
+                return _NONE_YET
+        newest = metadata["versions"][str(metadata["current_version"])]
+        if not newest["deletion_time"] and not newest["destroyed"]:
+            raise Conflict(f"{path} was made by somebody else meanwhile")
+        return int(metadata["current_version"])
+
+    def _create(self, path: str, data: Json, newest: int) -> None:
         """Conflict if somebody was quicker."""
         with self._errors(path):
             try:
-                self._kv.create_or_update_secret(path, secret=data, cas=_CREATE, mount_point=self._mount)
+                self._kv.create_or_update_secret(path, secret=data, cas=newest, mount_point=self._mount)
             except hvac.exceptions.InvalidRequest as error:
                 if "check-and-set" in str(error):
                     raise Conflict(f"{path} was made by somebody else meanwhile") from None
@@ -187,6 +211,12 @@ class Vault:
         except hvac.exceptions.InvalidPath:
             return None
 
+    def _holds(self, path: str, wanted: Json) -> bool:
+        """Whether what lies at a path has these values, whatever else it has."""
+        present = self._client.read(path)
+        data = present["data"] if present else {}
+        return all(data.get(key) == value for key, value in wanted.items())
+
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
         """hvac's and requests' exceptions as ours. Their texts are dropped where they may quote a value."""
@@ -197,7 +227,7 @@ class Vault:
         except (hvac.exceptions.VaultDown, hvac.exceptions.InternalServerError, hvac.exceptions.BadGateway) as error:
             raise ServerUnreachable(SERVER, self.address, f"{type(error).__name__} at {path}", hint=_HINT) from None
         except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized):
-            raise ServerRefused(SERVER, self.address, f"permission denied at {path}", status=403, hint=_TOKEN_HINT) from None
+            raise ServerRefused(SERVER, self.address, f"permission denied at {path}", status=403, hint=_MAY_NOT) from None
         except hvac.exceptions.VaultError as error:
             raise ServerRefused(SERVER, self.address, f"{type(error).__name__} at {path}", status=400) from None
 

@@ -6,16 +6,28 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from nomadflows.model.names import VersionRef, credential_path
+from nomadflows.model.errors import InputError
+from nomadflows.model.names import CREDENTIAL, WORKSPACE, VersionRef, credential_path
 
 Json = dict[str, Any]
 
 AUDIENCE: Final = "vault.io"
 
 
+def checked_credential_path(workspace: str, credential: str) -> str:
+    """Where a credential lies. InputError for a name that means something in a path or a glob: `*` would be all
+    credentials, `_versions/…` the secrets of flows."""
+    if not CREDENTIAL.fullmatch(credential) or not WORKSPACE.fullmatch(workspace):
+        raise InputError(
+            f"not the name of a credential: {workspace}/{credential}",
+            hint="lower-case letters, digits and dashes, 63 at most, no dash at either end",
+        )
+    return credential_path(workspace, credential)
+
+
 def readable_paths(version: VersionRef, credentials: Iterable[str], mount: str) -> list[str]:
     """Exactly these: the version's own secret, and the credentials its steps name."""
-    paths = [version.secret_path, *(credential_path(version.workspace, name) for name in sorted(set(credentials)))]
+    paths = [version.secret_path, *(checked_credential_path(version.workspace, name) for name in sorted(set(credentials)))]
     return [f"{mount}/data/{path}" for path in paths]
 
 
@@ -24,6 +36,11 @@ def policy_text(version: VersionRef, credentials: Iterable[str], mount: str) -> 
     return "".join(
         f'path {json.dumps(path)} {{\n  capabilities = ["read"]\n}}\n' for path in readable_paths(version, credentials, mount)
     )
+
+
+def jwt_config(jwks_url: str) -> Json:
+    """Of the auth mount: whose signatures it accepts."""
+    return {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256", "EdDSA"]}
 
 
 def role(version: VersionRef) -> Json:
