@@ -75,6 +75,12 @@ class World:
         entry = self.store.client.get(self.store.keys.leader)
         return entry.value.decode() if entry and entry.session else ""
 
+    def forget_leader(self) -> None:
+        """End a dead controller's session now instead of by its time to live."""
+        entry = self.store.client.get(self.store.keys.leader)
+        if entry and entry.session:
+            self.store.client.destroy_session(entry.session)
+
     def someone_leads(self, seconds: float = 30) -> None:
         eventually("a controller leads", self.leader, seconds)
 
