@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -58,10 +57,10 @@ class Reply(NamedTuple):
 class Crypto:
     """AES-256-CBC with PKCS7 padding, key = SHA-256 of the password, one fixed IV: what the contract asks for."""
 
-    __slots__ = ("_cipher", "_iv", "_key")
+    __slots__ = ("_cipher", "_iv", "_password")
 
     def __init__(self, password: str, iv: str) -> None:
-        self._key = hashlib.sha256(password.encode()).digest()
+        self._password = password
         self._iv = iv.encode()
         self._cipher: Any = None
         if len(self._iv) != BLOCK:
@@ -70,9 +69,12 @@ class Crypto:
     def load(self) -> Any:
         """Import `cryptography`: 10 ms that a starting process spends while it waits for the broker."""
         if self._cipher is None:
+            import hashlib
+
             from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-            self._cipher = Cipher(algorithms.AES(self._key), modes.CBC(self._iv))
+            key = hashlib.sha256(self._password.encode()).digest()
+            self._cipher = Cipher(algorithms.AES(key), modes.CBC(self._iv))
         return self._cipher
 
     def encrypt(self, plain: bytes) -> bytes:
@@ -99,6 +101,7 @@ def _as_json(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
+_decode_json: Final = json.JSONDecoder().decode
 _encode_json: Final = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_json
 ).encode
@@ -114,7 +117,7 @@ def to_json(value: object) -> bytes:
 
 def from_json(text: bytes) -> Json:
     """A fresh copy of an object that `to_json` wrote."""
-    value: Json = json.loads(text)
+    value: Json = _decode_json(text.decode())
     return value
 
 
@@ -134,7 +137,7 @@ def encrypt_json(crypto: Crypto, value: object, protocol: int = PROTOCOL) -> byt
 def decrypt_json(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> Any:
     try:
         encrypted = body if protocol >= PROTOCOL else base64.b64decode(body, validate=True)
-        return json.loads(crypto.decrypt(encrypted))
+        return _decode_json(crypto.decrypt(encrypted).decode())
     except WireError:
         raise
     except (binascii.Error, ValueError) as error:
@@ -170,7 +173,10 @@ def thread_of(headers: Mapping[str, Any]) -> str:
 
 def forwarded(headers: Mapping[str, Any]) -> Headers:
     """The AMQP headers that every output of a message inherits from it."""
-    found: Headers = {name.lower(): value for name, value in headers.items() if name.lower().startswith(META_PREFIX)}
+    found: Headers = {}
+    for name, value in headers.items():
+        if name[1:2] == "-" and name.lower().startswith(META_PREFIX):  # the first test is the cheap one
+            found[name.lower()] = value
     if headers.get("reply_to"):
         found["reply_to"] = headers["reply_to"]
     return found

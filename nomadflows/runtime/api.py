@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 Json = dict[str, Any]
 
-_KNOWN = ("id", "body", "headers", "attachments", "passthrough")
+_KNOWN = ("body", "headers", "attachments", "id", "passthrough")
 
 
 class Message:
@@ -49,14 +49,9 @@ class Message:
     @classmethod
     def from_wire(cls, content: Json) -> Message:
         """Keeps every top-level member, known or not."""
-        return cls(
-            content.get("body"),
-            content.get("headers"),
-            content.get("attachments"),
-            content.get("id"),
-            passthrough=content.get("passthrough"),
-            extra={key: value for key, value in content.items() if key not in _KNOWN},
-        )
+        extra = content.copy()
+        body, headers, attachments, given, passthrough = [extra.pop(name, None) for name in _KNOWN]
+        return cls(body, headers, attachments, given, passthrough=passthrough, extra=extra)
 
     def to_wire(self) -> Json:
         """As JSON: `headers` always, what is empty otherwise not."""

@@ -57,16 +57,16 @@ class Call:
 
     def emit_item(self, item: Any) -> None:
         """One thing a component returned or yielded."""
-        if item is None:
-            return
-        if isinstance(item, Snapshot):
+        if isinstance(item, (dict, Message)):
+            self._data(item)
+        elif isinstance(item, Snapshot):
             self._snapshot(item.state)
         elif isinstance(item, SnapshotUpdate):
             self._update_snapshot(item.changes)
         elif isinstance(item, HttpReply):
             self._http_reply({"statusCode": item.status, "body": item.body, "headers": item.headers})
-        else:
-            self._data(item)
+        elif item is not None:
+            raise TypeError(f"process gave {type(item).__name__} where a message or a dict belongs")
 
     def is_blocking(self, event: Any) -> bool:
         """Whether emitting this now would wait for the broker; a coroutine must not do that on its loop."""
@@ -75,7 +75,7 @@ class Call:
         return not self._work.has_room()
 
     def _data(self, item: Any) -> None:
-        content = self._as_message(item)
+        content = _as_message(item)
         routing_key, content["headers"] = _routed(content.get("headers") or {}, self._step.settings.data_key)
         given = content.get("id")
         self._passthrough.add_to(content)
@@ -88,15 +88,6 @@ class Call:
                 "protocolVersion": protocol,
             },
         )
-
-    @staticmethod
-    def _as_message(item: Any) -> Json:
-        """A dict with a body is a message, any other dict is a body."""
-        if isinstance(item, Message):
-            return item.to_wire()
-        if not isinstance(item, dict):
-            raise TypeError(f"process gave {type(item).__name__} where a message or a dict belongs")
-        return dict(item) if "body" in item else {"body": item, "headers": {}}
 
     def error(self, error: Any) -> None:
         """An error record, and a copy for whoever waits for a reply. The message goes to the dead letters."""
@@ -208,6 +199,15 @@ def describe(error: Any) -> Json:
         "message": str(error),
         "stack": "".join(traceback.format_exception(error)),
     }
+
+
+def _as_message(item: Any) -> Json:
+    """A dict with a body is a message, any other dict is a body."""
+    if isinstance(item, Message):
+        return item.to_wire()
+    if not isinstance(item, dict):
+        raise TypeError(f"a message is a dict or a Message, not {type(item).__name__}")
+    return dict(item) if "body" in item else {"body": item, "headers": {}}
 
 
 def _routed(headers: Json, default: str) -> tuple[str, Json]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-import pika
-
 from nomadflows.broker import wire
+from nomadflows.runtime.amqp import BasicProperties
 from nomadflows.runtime.settings import Settings
 
 Json = dict[str, Any]
@@ -36,17 +35,14 @@ class Envelope:
             "stepId": settings.step,
             "compId": settings.component,
             "function": settings.function,
-            **dict(settings.extra_headers),
+            **settings.extra_headers,
         }
 
     def of_call(self, incoming: wire.Headers) -> wire.Headers:
         """The headers that all outputs of one call share."""
-        headers = self._own.copy()
-        headers.update(wire.forwarded(incoming))
-        headers["threadId"] = wire.thread_of(incoming)
+        headers = {**self._own, **wire.forwarded(incoming), "threadId": wire.thread_of(incoming), "start": now_ms()}
         if parent := incoming.get("messageId"):
             headers["parentMessageId"] = parent
-        headers["start"] = now_ms()
         return headers
 
     def of_start(self) -> wire.Headers:
@@ -54,7 +50,7 @@ class Envelope:
         return {**self._own, "messageId": wire.new_id()}
 
     def properties(self, headers: wire.Headers) -> Any:
-        return pika.BasicProperties(
+        return BasicProperties(
             content_type=CONTENT_TYPE,
             content_encoding=CONTENT_ENCODING,
             headers=headers,
@@ -63,7 +59,7 @@ class Envelope:
 
     def rebound(self, original: Any, reason: str, iteration: int, expiration_ms: int) -> Any:
         """The properties a message came with, plus when it is to come back and why it goes."""
-        properties = pika.BasicProperties()
+        properties = BasicProperties()
         properties.__dict__.update(original.__dict__)
         properties.headers = {
             **(original.headers or {}),

@@ -21,15 +21,20 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pika
-from pika.exceptions import ChannelClosedByBroker, ProbableAccessDeniedError, ProbableAuthenticationError
+from nomadflows.runtime.amqp import (
+    ConnectionParameters,
+    PlainCredentials,
+    SelectConnection,
+    SSLOptions,
+    exceptions,
+)
 
 logger = logging.getLogger("nomadflows.broker")
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 HEARTBEAT_S: Final = 30
-_REFUSALS: Final = (ProbableAuthenticationError, ProbableAccessDeniedError)
+_REFUSALS: Final = (exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError)
 _NOT_FOUND: Final = 404
 _AMQP_PORT: Final = 5672
 _AMQPS_PORT: Final = 5671
@@ -92,7 +97,7 @@ class Link:
     def connect(self) -> None:
         if self._closing:
             return
-        self._connection = pika.SelectConnection(
+        self._connection = SelectConnection(
             self._parameters,
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_failed,
@@ -221,7 +226,7 @@ class Link:
 
     def _on_consumer_closed(self, _channel: Any, error: BaseException) -> None:
         self._lose_consumer()
-        missing = isinstance(error, ChannelClosedByBroker) and error.reply_code == _NOT_FOUND
+        missing = isinstance(error, exceptions.ChannelClosedByBroker) and error.reply_code == _NOT_FOUND
         if missing and not self._ever_consumed:
             self._owner.on_no_queue(f"BasicConsume; {_reason(error)}")
         else:
@@ -253,12 +258,12 @@ def parameters(uri: str, name: str) -> Any:
     if "channelmax" in options:
         given["channel_max"] = int(options["channelmax"])
     host = parts.hostname or "localhost"
-    return pika.ConnectionParameters(
+    return ConnectionParameters(
         host=host,
         port=parts.port or (_AMQPS_PORT if secure else _AMQP_PORT),
         virtual_host=unquote(parts.path[1:]) or "/",
-        credentials=pika.PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
-        ssl_options=pika.SSLOptions(ssl.create_default_context(), host) if secure else None,
+        credentials=PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
+        ssl_options=SSLOptions(ssl.create_default_context(), host) if secure else None,
         client_properties={"connection_name": name},
         **given,
     )

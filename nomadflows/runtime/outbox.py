@@ -12,9 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from pika.exceptions import AMQPError
-from pika.spec import Basic
-
+from nomadflows.runtime.amqp import Nack, exceptions
 from nomadflows.runtime.work import Output, Work
 
 logger = logging.getLogger("nomadflows.runtime")
@@ -72,7 +70,7 @@ class Outbox:
             channel.basic_publish(
                 self._exchange, output.routing_key, output.body, output.properties, output.mandatory
             )
-        except AMQPError:  # it closes under our hands; `detach` follows
+        except exceptions.AMQPError:  # it closes under our hands; `detach` follows
             self._waiting.append(output)
             return
         self._sequence += 1
@@ -83,7 +81,7 @@ class Outbox:
         method = frame.method
         tag = method.delivery_tag
         outputs = self._taken_up_to(tag) if method.multiple else [self._unconfirmed.pop(tag, None)]
-        refused = isinstance(method, Basic.Nack)
+        refused = isinstance(method, Nack)
         for output in outputs:
             if output is None:
                 continue

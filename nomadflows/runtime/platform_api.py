@@ -1,20 +1,16 @@
-"""The component API as a step uses it: its configuration, and the state of its start-up hook.
-
-Plain `http.client`: the only HTTP a step process does is a request or two at start.
-"""
+"""The component API as a step uses it: its configuration, and the state of its start-up hook."""
 
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import logging
 import random
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from nomadflows.runtime.http import request
 from nomadflows.runtime.settings import Settings
 
 Json = dict[str, Any]
@@ -22,6 +18,7 @@ Json = dict[str, Any]
 TIMEOUT_S: Final = 15.0
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 2.0
+_REFUSED: Final = 400
 _SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
 
@@ -78,36 +75,22 @@ class PlatformApi:
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """One answer below 400. 4xx is raised; no answer and 5xx mean: again, for ever."""
-        return self._while_away(lambda: self._attempt(method, path, body), f"{method} {path}")
-
-    def _while_away(self, attempt: Callable[[], tuple[int, bytes]], what: str) -> bytes:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                status, answer = attempt()
-                if status < http.client.BAD_REQUEST:
+                path_there = self._base.path + path
+                status, answer = request(self._base, method, path_there, self._headers, body, timeout=TIMEOUT_S)
+                if status < _REFUSED:
                     return answer
                 if status < _SERVER_ERROR:
                     raise ApiRefusalError(status, answer.decode(errors="replace") or f"HTTP {status}")
                 problem = f"HTTP {status}"
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 problem = f"{type(error).__name__}: {error}"
-            logger.warning("The component API is away (%s: %s); next attempt in %.1f s", what, problem, pause)
+            logger.warning("The component API is away (%s %s: %s); next attempt soon", method, path, problem)
             if self._stopping.wait(pause * random.uniform(0.5, 1)):  # noqa: S311 - spreads steps that start together
-                raise Abandoned(what)
+                raise Abandoned(path)
             pause = min(pause * 2, LONGEST_PAUSE_S)
-
-    def _attempt(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        host = self._base.hostname or ""
-        connect = http.client.HTTPSConnection if self._base.scheme == "https" else http.client.HTTPConnection
-        connection = connect(host, self._base.port, timeout=TIMEOUT_S)
-        try:
-            headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
-            connection.request(method, self._base.path + path, body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
 
 
 def _escaped(text: str) -> str:

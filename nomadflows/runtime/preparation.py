@@ -10,7 +10,6 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from nomadflows.broker import wire
@@ -74,6 +73,7 @@ class Preparation:
         self._done.set()
         if self._then is not None:
             self._then()
+        self._crypto.load()  # while the broker answers; a message that is quicker waits for it
 
     def _prepare(self) -> Prepared:
         api = PlatformApi(self._settings, self._stopping)
@@ -84,7 +84,6 @@ class Preparation:
         if self._settings.startup_required:
             api.store_startup_state(component.run_hook("startup", _copy(config)))
         component.run_hook("init", _copy(config))
-        self._crypto.load()
         return Prepared(
             component,
             config,
@@ -99,7 +98,8 @@ def with_credential(config: Json, path: str) -> Json:
     if not path:
         return config
     try:
-        credential = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib would be imported for this alone
+            credential = json.load(file)
     except OSError as error:
         raise RuntimeError(f"the credential file cannot be read: {error.strerror}") from error
     except ValueError:

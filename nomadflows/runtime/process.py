@@ -18,9 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from pika.adapters.select_connection import IOLoop
-
 from nomadflows.broker import wire
+from nomadflows.runtime.amqp import Loop
 from nomadflows.runtime.call import Step, describe
 from nomadflows.runtime.envelope import Envelope
 from nomadflows.runtime.link import Link
@@ -47,7 +46,7 @@ class StepProcess:
         self._crypto = crypto
         self._preparation = preparation
         self._envelope = Envelope(settings)
-        self._loop = IOLoop()
+        self._loop = Loop()
         self._outbox = Outbox(
             settings.exchange,
             first_pause_s=settings.publish_retry_ms / 1000,

@@ -18,10 +18,10 @@ def main() -> int:
     from nomadflows.runtime.signals import watch_signals
 
     wakeup = watch_signals()
-    from nomadflows.runtime.settings import SettingsError, read
+    from nomadflows.runtime.settings import Settings, SettingsError
 
     try:
-        settings = read(os.environ)
+        settings = Settings(os.environ)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
