@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -59,15 +59,30 @@ def logs(
     if not allocations:
         click.echo(f"{ref} is {record.status.value.state}: Nomad knows no process of it.", err=True)
     printer = _Printer([allocation.group for allocation in allocations], raw=raw)
-    for allocation in allocations:
-        for name in streams:
-            try:
-                lines = deque(session.nomad.logs(ref.workspace, allocation.id, name), maxlen=tail)
-            except Refused as error:  # its files are gone already; others' may be there
-                printer.note(f"no {name} of {allocation.group} {allocation.id[:8]}: {error.message}")
-                continue
-            for line in lines:
-                printer.line(allocation, line)
+    found = [
+        (moment, allocation, line)
+        for allocation in allocations
+        for name in streams
+        for moment, line in _dated(_history(session, printer, allocation, name, tail))
+    ]
+    for _, allocation, line in sorted(found, key=lambda entry: entry[0]):
+        printer.line(allocation, line)
+
+
+def _history(session: Session, printer: _Printer, allocation: AllocView, stream: str, tail: int | None) -> Iterable[str]:
+    try:
+        return deque(session.nomad.logs(allocation.namespace, allocation.id, stream), maxlen=tail)
+    except Refused as error:  # its files are gone already, or not there yet; others' may be
+        printer.note(f"no {stream} of {allocation.group} {allocation.id[:8]}: {error.message}")
+        return ()
+
+
+def _dated(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Lines with their time; one without belongs to the line before it."""
+    moment = ""
+    for line in lines:
+        moment = str((_record(line) or {}).get("time", moment))
+        yield moment, line
 
 
 def follow(session: Session, ref: FlowRef) -> None:
@@ -96,17 +111,23 @@ _TOLD_ELSEWHERE = {"time", "level", "message", "logger", "flow", "step", "stack"
 
 def log_text(line: str) -> str:
     """A line for people: of a record in JSON time, level, message, what it adds and where it failed; else as it is."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return line
-    if not isinstance(record, dict) or not {"time", "level", "message"} <= record.keys():
+    record = _record(line)
+    if record is None:
         return line
     more = [f"{key}={value}" for key, value in record.items() if key not in _TOLD_ELSEWHERE]
     cause = str(record.get("stack") or "").rstrip().rpartition("\n")[2]
     time = str(record["time"])[11:23]
     text = " ".join([time, f"{str(record['level']).upper():<7}", str(record["message"]), *more])
     return f"{text}: {cause}" if cause else text
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    """A line of structured log, or None."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and {"time", "level", "message"} <= record.keys() else None
 
 
 class _Printer:
@@ -149,7 +170,7 @@ class Follower:
             record, index = self._session.store.wait_flow(self._ref, index, 1.0)
             self._tell(record.status.value)
             for allocation in _allocations(self._session, record, self._steps):
-                if allocation.id not in self._known:
+                if allocation.started and allocation.id not in self._known:  # before, it has no log
                     self._known.add(allocation.id)
                     for stream in self._streams:
                         threading.Thread(target=self._read, args=(allocation, stream, history), daemon=True).start()
