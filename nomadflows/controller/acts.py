@@ -18,7 +18,7 @@ from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.writer import Writer
 from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.names import VersionRef, input_key
-from nomadflows.model.states import Desired, FlowState, WantedState, WorkspaceType, parse_timestamp, timestamp
+from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
 from nomadflows.plan.decide import Act, Decision
 from nomadflows.render.job import Site, render_job
 
@@ -58,7 +58,7 @@ class Acts:
         if decision.state is FlowState.SLEEPING:
             changes["parking"] = False
         if decision.state is FlowState.SUSPENDING:
-            changes.update(parking=False, waking="")
+            changes.update(parking=False, waking="", suspended_for="Requested")
         self.writer.enter(look, decision, changes, seconds=seconds)
 
     def _start(self, look: Look, decision: Decision) -> None:
@@ -70,6 +70,7 @@ class Acts:
         self.writer.enter(look, decision, {
             "version": number, "input_version": number, "replacing": old, "incoming": 0, "components": resolved,
             "started": timestamp(seen.now), "job_index": 0, "parking": False, "waking": "", "warm_up_s": None, "dropped": 0,
+            "suspended_for": "",
         })
 
     def _bring_up(self, look: Look, decision: Decision) -> None:
@@ -112,8 +113,12 @@ class Acts:
 
     def _park(self, look: Look, decision: Decision) -> None:
         version = _required(look)
-        index = self._scale(look, version, dict.fromkeys(version.replicas, 0))
-        self.writer.update(look, {"job_index": index}, decision if decision.reason == "DriftRepaired" else None)
+        none = dict.fromkeys(version.replicas, 0)
+        if decision.reason == "DriftRepaired":
+            index = self._register(look, version, look.seen.status.components, none, prepare=True)
+            self.writer.update(look, {"job_index": index}, decision)
+        else:
+            self.writer.update(look, {"job_index": self._scale(look, version, none)}, None)
 
     def _wake(self, look: Look, decision: Decision) -> None:
         version = _required(look)
@@ -177,13 +182,20 @@ class Acts:
             log.warning("left a role in Vault", version=str(ref), error=str(error))
         return dropped
 
-    # ── suspension by the controller ──────────────────────────────────────────────────────────────────────
+    # ── by the controller itself ──────────────────────────────────────────────────────────────────────────
 
-    def _suspend_itself(self, look: Look, decision: Decision) -> None:
-        limited = look.seen.workspace is WorkspaceType.LIMITED
-        wanted = WantedState.STOPPED if limited else WantedState.SUSPENDED
+    def _intervene(self, look: Look, decision: Decision) -> None:
+        wanted = WantedState.STOPPED if decision.state is FlowState.STOPPING else WantedState.SUSPENDED
         desired = _by_controller(look.seen.desired, look.seen.now, decision.message, state=wanted)
-        self.writer.enter(look, decision, {"parking": False, "waking": ""}, desired=desired)
+        changes: dict[str, Any] = {"parking": False, "waking": ""}
+        if wanted is WantedState.SUSPENDED:
+            changes["suspended_for"] = decision.reason
+        self.writer.enter(look, decision, changes, desired=desired)
+
+    def _drop(self, look: Look, decision: Decision) -> None:
+        version = _required(look)
+        dropped = self.clients.broker.purge(version.ref, [step.id for step in version.steps])
+        self.writer.update(look, {"dropped": look.seen.status.dropped + dropped}, decision)
 
     # ── publish ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -279,7 +291,8 @@ _OF: Final[dict[Act, _ActFunction]] = {
     Act.WAKE: Acts._wake,
     Act.STOP_JOB: Acts._stop_job,
     Act.CLEAN_UP: Acts._clean_up,
-    Act.SUSPEND_ITSELF: Acts._suspend_itself,
+    Act.INTERVENE: Acts._intervene,
+    Act.DROP: Acts._drop,
     Act.REPLACE: Acts._replace,
     Act.HAND_OVER: Acts._hand_over,
     Act.SWITCH: Acts._switch,

@@ -15,6 +15,9 @@ class _FlowMemory:
     idle_since: float | None = None
     published: int = -1  # messages that ever came into the version's exchange, at the last look
     restarts: dict[str, int] = field(default_factory=dict)  # per step, when it was last ready
+    oom_restarts: dict[str, int] = field(default_factory=dict)
+    oom_at: dict[str, list[float]] = field(default_factory=dict)
+    overfull: dict[str, tuple[float, int]] = field(default_factory=dict)  # since when, with how many messages
     status_written: float = 0.0
 
 
@@ -56,6 +59,26 @@ class Memory:
             if step not in not_ready or step not in known or known[step] > count:
                 known[step] = count
         return {step: restarts[step] - known[step] for step in not_ready if step in restarts}
+
+    def out_of_memory(self, ref: FlowRef, restarts: Mapping[str, int], killed: set[str], window_s: float) -> dict[str, int]:
+        """Kills for memory of each step within the window; `killed`: steps whose newest exit was one."""
+        memory, now = self._of(ref), self._clock()
+        for step in killed:
+            if restarts.get(step, 0) != memory.oom_restarts.get(step):
+                memory.oom_at.setdefault(step, []).append(now)
+        memory.oom_restarts = dict(restarts)
+        memory.oom_at = {step: recent for step, times in memory.oom_at.items() if (recent := [t for t in times if now - t < window_s])}
+        return {step: len(times) for step, times in memory.oom_at.items()}
+
+    def overfull(self, ref: FlowRef, depths: Mapping[str, int]) -> dict[str, float]:
+        """Seconds for which each of these queues (those over their mark, with their depth) has not shrunk."""
+        memory, now = self._of(ref), self._clock()
+        known = {}
+        for step, depth in depths.items():
+            since, before = memory.overfull.get(step, (now, depth))
+            known[step] = (now, depth) if depth < before else (since, before)
+        memory.overfull = known
+        return {step: now - since for step, (since, _) in known.items()}
 
     def may_write_figures(self, ref: FlowRef, every_s: float) -> bool:
         """Whether it is time again to write mere figures (queue depths) into the status."""

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from nomadflows.broker.broker import Broker
+from nomadflows.broker.topology import Binding, Exchange, Limits, Queue, topology
 from nomadflows.cluster.client import Nomad
 from nomadflows.clients import Clients
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.workqueue import Hints
 from nomadflows.model.errors import NotFound, ServerUnreachable
-from nomadflows.model.names import FlowRef
+from nomadflows.model.names import FlowRef, vhost
 from nomadflows.model.states import FlowState, Kind, WorkspaceType, utc_now
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
 from nomadflows.store.documents import FlowRecord
 
+FULL: Final = "full"  # hint: also look for what strangers changed
+_LARGEST_MESSAGE: Final = 10_485_760
 _LIVE: Final = frozenset({"pending", "running"})
 
 
@@ -50,9 +53,12 @@ def look(
     limits = version.definition.limits
     seen = replace(
         seen, replicas=version.replicas, idle_after_s=version.definition.idle_after_s,
-        queue_limits=(limits.messages, limits.bytes), drain_s=limits.drain, ready_timeout_s=limits.ready_timeout,
+        queue_limits=(limits.messages, limits.bytes), retention_s=version.definition.retention_s, drain_s=limits.drain, ready_timeout_s=limits.ready_timeout,
     )
-    return Look(_through_servers(seen, version, clients, versions, memory), record, version)
+    seen = _through_servers(seen, version, clients, versions, memory)
+    if FULL in hints and status.state in {FlowState.RUNNING, FlowState.SLEEPING} and not status.parking:
+        seen = replace(seen, drifted=_drift(version, clients))
+    return Look(seen, record, version)
 
 
 def workspace_type(clients: Clients, ref: FlowRef) -> WorkspaceType:
@@ -71,9 +77,57 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     seen = replace(seen, current=current)
     if status.state in {FlowState.RUNNING, FlowState.STARTING}:
         seen = replace(seen, failures=memory.failures(seen.ref, current.processes.restarts, seen.not_ready))
+    if status.state is FlowState.RUNNING:
+        seen = _troubles(seen, version, clients.broker, memory)
+    if status.state is FlowState.SUSPENDED:
+        seen = replace(seen, current=_with_bytes(seen, version, clients.broker))
     if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
         seen = replace(seen, idle_for_s=_idle_for(seen, version, clients.broker, memory))
     return _other_versions(seen, clients, versions)
+
+
+def _troubles(seen: Seen, version: Version, broker: Broker, memory: Memory) -> Seen:
+    """Queues near their limits, steps out of memory."""
+    seen = replace(seen, current=_with_bytes(seen, version, broker))
+    queues = seen.current.queues or {}
+    full = {step: queue.ready for step, queue in queues.items() if queue and seen.is_overfull(step)}
+    processes = seen.current.processes
+    killed = {step for step, note in processes.notes.items() if "oom" in note.lower()}
+    return replace(
+        seen, overfull_s=memory.overfull(seen.ref, full),
+        out_of_memory=memory.out_of_memory(seen.ref, processes.restarts, killed, seen.rules.out_of_memory_window_s),
+    )
+
+
+def _with_bytes(seen: Seen, version: Version, broker: Broker) -> VersionSeen:
+    """Sizes of the queues that could be over their limit of bytes, were all messages as large as they may be."""
+    if seen.current.queues is None:
+        return seen.current
+    known = dict(seen.current.queues)
+    mark = seen.rules.overfull_ratio * seen.queue_limits[1]
+    for step, queue in known.items():
+        if queue and queue.ready * _LARGEST_MESSAGE > mark:
+            found = broker.management.queue(vhost(version.ref.workspace), version.ref.queue(step)) or {}
+            known[step] = replace(queue, bytes=int(found.get("message_bytes_ready", 0)))
+    return replace(seen.current, queues=known)
+
+
+def _drift(version: Version, clients: Clients) -> tuple[str, ...]:
+    """What of the version's queues and rights differs from how it was published, in words."""
+    limits = version.definition.limits
+    wanted = topology(version.ref, version.steps, Limits(limits.messages, limits.bytes))
+    found = [f"{_word(item)} missing" for item in clients.broker.drift(version.ref, wanted).missing]
+    if clients.broker.management.user(version.ref.broker_user) is None:
+        found.append(f"broker user {version.ref.broker_user} missing")
+    if clients.vault.role_differs(version.ref, sorted({step.credential for step in version.steps if step.credential})):
+        found.append(f"Vault role {version.ref.vault_role} differs")
+    return tuple(found)
+
+
+def _word(item: Exchange | Queue | Binding) -> str:
+    if isinstance(item, Binding):
+        return f"binding of {item.destination} to {item.key or item.source}"
+    return f"{type(item).__name__.lower()} {item.name}"
 
 
 def _wants_unacked(seen: Seen) -> bool:

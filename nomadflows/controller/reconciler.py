@@ -11,14 +11,14 @@ import structlog
 from nomadflows.controller.acts import Acts
 from nomadflows.clients import Clients
 from nomadflows.controller.memory import Memory
-from nomadflows.controller.observe import Look, look
+from nomadflows.controller.observe import FULL, Look, look
 from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import Hints
 from nomadflows.controller.writer import Writer
 from nomadflows.model.errors import Conflict, NomadflowsError, NotFound
 from nomadflows.model.names import FlowRef, VersionRef
-from nomadflows.plan.decide import Act, Decision, decide
+from nomadflows.plan.decide import Act, Decision, decide, next_look_s
 from nomadflows.render.job import Site
 from nomadflows.store.leadership import Leadership
 from nomadflows.store.transaction import LostLeadership
@@ -62,7 +62,7 @@ class Reconciler:
             if decision.act is Act.WAIT:
                 self._scheduler.follow(seen)
                 self._writer.observe(seen, decision, self._scheduler.times(ref))
-                return decision.recheck_s
+                return next_look_s(seen.seen, decision)
             log.debug("act", flow=str(ref), act=decision.act.value, reason=decision.reason)
             self._do(seen, decision)
             hints = hints - _answered(decision)
@@ -86,8 +86,10 @@ class Reconciler:
 
 
 def _answered(decision: Decision) -> Hints:
-    """Hints that an act has dealt with; a message stays said until the flow was woken by it."""
-    return frozenset({"message"}) if decision.act is Act.WAKE else frozenset()
+    """Hints that an act has dealt with: a message stays said until the flow was woken by it."""
+    return {Act.WAKE: frozenset({"message"}), Act.BRING_UP: frozenset({FULL}), Act.PARK: frozenset({FULL})}.get(
+        decision.act, frozenset()
+    )
 
 
 EXPECTED: Final = (Conflict, NotFound)

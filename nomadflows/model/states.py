@@ -191,6 +191,7 @@ class Status(_Document):
     next_tick: str = ""
     last_tick: str = ""
     dropped: int = 0  # messages the last stop threw away
+    suspended_for: str = ""  # reason of the present suspension: Requested, QueueLimit, StartFailures, OutOfMemory
 
     @classmethod
     def from_json(cls, data: Json) -> Status:

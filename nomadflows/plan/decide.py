@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from nomadflows.model.lifecycle import ACTIVE, Signal, next_state
-from nomadflows.model.states import FlowState, Kind, WantedState, parse_timestamp
+from nomadflows.model.states import FlowState, Kind, WantedState, WorkspaceType, parse_timestamp
 from nomadflows.plan.seen import Seen
 
 
@@ -28,7 +28,8 @@ class Act(StrEnum):
     WAKE = "wake"  # job to its replicas
     STOP_JOB = "stop job"  # every job of the flow; its record stays until the processes have gone
     CLEAN_UP = "clean up"  # job record, queues, user, role; counts what is dropped; enter Stopped
-    SUSPEND_ITSELF = "suspend itself"  # also changes what is desired
+    INTERVENE = "intervene"  # the controller changes what is desired: suspend or stop the flow by itself
+    DROP = "drop"  # messages kept too long by a suspended flow
     REPLACE = "replace"  # prepare the desired version, send new input there
     HAND_OVER = "hand over"  # bring the desired version up beside the running one
     SWITCH = "switch"  # hand-over: the incoming version becomes the current one
@@ -53,8 +54,32 @@ _INTERVAL: Final = {Kind.ORDINARY: 5.0, Kind.REALTIME: 15.0}
 
 
 def decide(seen: Seen) -> Decision:
-    """The next step. Wishes of people come first, then what the state itself asks for."""
-    return _wish(seen) or _OF_STATE[seen.status.state](seen)
+    """The next step. Wishes of people come first, then a time that is up, then what the state itself asks for."""
+    return _wish(seen) or _time_up(seen) or _OF_STATE[seen.status.state](seen)
+
+
+def next_look_s(seen: Seen, decision: Decision) -> float | None:
+    """When to look again: as the decision says, but not after a flow's time is up."""
+    left = _time_left(seen)
+    return decision.recheck_s if left is None else min(left + SOON, decision.recheck_s or left + SOON)
+
+
+def _time_left(seen: Seen) -> float | None:
+    """Seconds until a flow of a limited workspace is stopped; None: never."""
+    if seen.workspace is not WorkspaceType.LIMITED or seen.status.state not in ACTIVE or not seen.status.started:
+        return None
+    return seen.rules.limited_ttl_s - seen.seconds_since(parse_timestamp(seen.status.started))
+
+
+def _time_up(seen: Seen) -> Decision | None:
+    left = _time_left(seen)
+    state = next_state(seen.status.state, Signal.TIME_UP, seen.kind, seen.workspace)
+    if left is None or left > 0 or state is None:
+        return None
+    hours = seen.rules.limited_ttl_s / 3600
+    return Decision(
+        Act.INTERVENE, "TimeUp", f"Flows of a limited workspace are stopped {hours:g} h after their start; start it again", state
+    )
 
 
 def _wish(seen: Seen) -> Decision | None:
@@ -69,10 +94,24 @@ def _wish(seen: Seen) -> Decision | None:
     if status.state is FlowState.STOPPED:
         return Decision(Act.START, "StartRequested", f"Starting version {desired.version}: {why}", FlowState.STARTING)
     if status.state is FlowState.SUSPENDED:
-        return Decision(Act.START, "ResumeRequested", f"Resuming: {why}", FlowState.STARTING)
+        return _not_resumed(seen) or Decision(Act.START, "ResumeRequested", f"Resuming: {why}", FlowState.STARTING)
     if status.state in ACTIVE and desired.version != status.version and not status.replacing:
         return _publish(seen, why)
     return None
+
+
+def _not_resumed(seen: Seen) -> Decision | None:
+    """A flow that is overfull still would be suspended again at once: its cause is removed first, or --force."""
+    if seen.status.suspended_for != "QueueLimit" or seen.desired.force or seen.desired.version != seen.status.version:
+        return None
+    overfull = [step for step in seen.replicas if seen.is_overfull(step)]
+    if not overfull:
+        return None
+    return Decision(
+        Act.INTERVENE, "QueueLimit",
+        f"Not resumed: {_fullness(seen, overfull[0])}. Publish a version that is faster or has higher limits, "
+        "or resume with --force", FlowState.SUSPENDED,
+    )
 
 
 def _publish(seen: Seen, why: str) -> Decision | None:
@@ -188,10 +227,17 @@ def _suspending(seen: Seen) -> Decision:
 
 
 def _suspended(seen: Seen) -> Decision:
+    """Messages are kept for `retention`, then dropped."""
     job = seen.current.job
     if job is not None and not job.is_parked:
         return Decision(Act.PARK, "DriftRepaired", "The job of this suspended flow was found with processes")
-    return Decision(Act.WAIT, "Suspended", "Suspended; resume or stop it")
+    kept_s = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
+    if kept_s < seen.retention_s:
+        return Decision(Act.WAIT, "Suspended", "Suspended; resume or stop it", recheck_s=seen.retention_s - kept_s + SOON)
+    if seen.current.ready:
+        days = seen.retention_s / 86_400
+        return Decision(Act.DROP, "RetentionOver", f"Suspended for over {days:g} days: {_count(seen.current.ready)} dropped")
+    return Decision(Act.WAIT, "Suspended", "Suspended; what it kept has been dropped")
 
 
 def _stopping(seen: Seen) -> Decision:
@@ -258,29 +304,55 @@ def _bring_up(seen: Seen, reason: str) -> Decision | None:
 
 
 def _start_failure(seen: Seen) -> Decision | None:
+    """Steps that cannot start, or are killed for their memory again and again."""
     for step, failures in seen.failures.items():
-        if failures >= seen.max_failures:
-            note = seen.current.processes.notes.get(step, "")
+        if failures >= seen.rules.max_failures:
             state = next_state(seen.status.state, Signal.START_FAILURES, seen.kind, seen.workspace)
             return Decision(
-                Act.SUSPEND_ITSELF, "StartFailures",
-                f"Step {step} failed to start {failures} times in a row{': ' + note if note else ''}. "
+                Act.INTERVENE, "StartFailures",
+                f"Step {step} failed to start {failures} times in a row{_note(seen, step)}. "
                 f"See `nomadflows flow logs {seen.ref.flow} --step {step}`, mend it, then resume", state,
             )
+    for step, kills in seen.out_of_memory.items():
+        if kills >= seen.rules.max_out_of_memory:
+            state = next_state(seen.status.state, Signal.OUT_OF_MEMORY, seen.kind, seen.workspace)
+            minutes = seen.rules.out_of_memory_window_s / 60
+            return Decision(
+                Act.INTERVENE, "OutOfMemory",
+                f"Step {step} ran out of memory {kills} times in {minutes:g} minutes{_note(seen, step)}. "
+                "Publish a version with more `resources.memory` for it, then resume", state,
+            )
     return None
+
+
+def _note(seen: Seen, step: str) -> str:
+    note = seen.current.processes.notes.get(step, "")
+    return f": {note}" if note else ""
 
 
 def _overflow(seen: Seen) -> Decision | None:
-    limit = seen.queue_limits[0]
-    for step, queue in (seen.current.queues or {}).items():
-        if queue and queue.consumers and queue.ready > 0.8 * limit and not seen.desired.force:
+    """A queue near its limit that does not shrink though its step runs: trying on cannot help."""
+    if seen.desired.force:
+        return None
+    for step, seconds in seen.overfull_s.items():
+        queue = (seen.current.queues or {}).get(step)
+        if queue and queue.consumers and seen.is_overfull(step) and seconds >= seen.rules.overfull_after_s:
             state = next_state(seen.status.state, Signal.QUEUE_LIMIT, seen.kind, seen.workspace)
             return Decision(
-                Act.SUSPEND_ITSELF, "QueueLimit",
-                f"The queue of step {step} holds {queue.ready} messages, over 80 % of its {limit}, though the step runs. "
-                "Raise `limits`, add replicas or make the step faster; then resume, or stop to drop the messages", state,
+                Act.INTERVENE, "QueueLimit",
+                f"{_fullness(seen, step)}, and did not shrink for {seconds:.0f} s though the step runs. "
+                "Publish a version with more replicas, a faster step or higher `limits`, then resume; or stop the flow, "
+                "which drops the messages", state,
             )
     return None
+
+
+def _fullness(seen: Seen, step: str) -> str:
+    queue = (seen.current.queues or {})[step]
+    messages, size = seen.queue_limits
+    held = f"{queue.ready} of {messages} messages" if queue else ""
+    held += f", {queue.bytes} of {size} bytes" if queue and queue.bytes else ""
+    return f"the queue of step {step} holds {held}, over {seen.rules.overfull_ratio:.0%} of a limit"
 
 
 def _not_ready_message(seen: Seen, elapsed: float) -> str:

@@ -17,6 +17,7 @@ class QueueSeen:
     ready: int
     consumers: int
     unacked: int | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,18 @@ class VersionSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """When the controller suspends or stops a flow by itself. Settings of the installation."""
+
+    max_failures: int = 5  # failed starts of a step in a row
+    max_out_of_memory: int = 3  # kills of a step within `out_of_memory_window_s`
+    out_of_memory_window_s: float = 600.0
+    overfull_ratio: float = 0.8  # of either limit of a queue
+    overfull_after_s: float = 10.0  # how long it is there without shrinking
+    limited_ttl_s: float = 8 * 3600.0  # a flow of a limited workspace is stopped so long after its start
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Everything a decision looks at."""
 
@@ -92,8 +105,11 @@ class Seen:
     tick_in_s: float | None = None  # until the next tick is due
     wake_lead_s: float = 2.0
     failures: Mapping[str, int] = field(default_factory=dict)  # exits of a step since it was last ready
+    out_of_memory: Mapping[str, int] = field(default_factory=dict)  # kills of a step for its memory, lately
+    overfull_s: Mapping[str, float] = field(default_factory=dict)  # since when a queue is over its mark and does not shrink
     queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
-    max_failures: int = 5
+    rules: Rules = field(default_factory=lambda: Rules())
+    retention_s: float = 7 * 86_400.0
     drifted: tuple[str, ...] = ()  # what strangers changed of the version's job, queues or role
 
     @property
@@ -106,6 +122,15 @@ class Seen:
     def not_ready(self) -> list[str]:
         queues = self.current.queues or {}
         return [step for step in self.replicas if not ((q := queues.get(step)) and q.consumers)]
+
+    def is_overfull(self, step: str) -> bool:
+        """Whether a step's queue is over its mark of messages or bytes."""
+        queue = (self.current.queues or {}).get(step)
+        if queue is None:
+            return False
+        messages, size = self.queue_limits
+        ratio = self.rules.overfull_ratio
+        return queue.ready > ratio * messages or (queue.bytes or 0) > ratio * size
 
     def seconds_since(self, moment: datetime) -> float:
         return (self.now - moment).total_seconds()

@@ -10,7 +10,7 @@ import pytest
 
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Kind, Status, WantedState, WorkspaceType, timestamp
-from nomadflows.plan.decide import Act, decide
+from nomadflows.plan.decide import Act, decide, next_look_s
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
@@ -163,17 +163,73 @@ def test_five_start_failures_suspend_or_in_a_limited_workspace_stop(workspace: W
     view = VersionSeen(1, job=UP, queues={**CONSUMED, "store": QueueSeen(0, 0)})
     failing = seen(FlowState.STARTING, current=view, failures={"store": 5}, workspace=workspace)
     decision = decide(failing)
-    assert (decision.act, decision.state) == (Act.SUSPEND_ITSELF, state)
+    assert (decision.act, decision.state) == (Act.INTERVENE, state)
     assert "store" in decision.message
     assert decide(replace(failing, failures={"store": 4})).act is Act.WAIT
 
 
-def test_a_queue_over_80_percent_suspends_only_if_its_step_runs() -> None:
-    full = {**CONSUMED, "store": QueueSeen(60_001, 2, 0)}
-    decision = decide(seen(FlowState.RUNNING, current=VersionSeen(1, job=UP, queues=full)))
-    assert (decision.act, decision.reason) == (Act.SUSPEND_ITSELF, "QueueLimit")
-    below = {**CONSUMED, "store": QueueSeen(60_000, 2, 0)}
-    assert decide(seen(FlowState.RUNNING, current=VersionSeen(1, job=UP, queues=below))).act is Act.WAIT
+def with_queue(ready: int, consumers: int = 2, size: int | None = None) -> VersionSeen:
+    return VersionSeen(1, job=UP, queues={**CONSUMED, "store": QueueSeen(ready, consumers, 0, size)}, rebounding=0)
+
+
+@pytest.mark.parametrize(("view", "seconds", "act"), [
+    (with_queue(60_001), 10.0, Act.INTERVENE),
+    (with_queue(60_000), 10.0, Act.WAIT),  # 80 % is not over 80 %
+    (with_queue(60_001), 9.9, Act.WAIT),  # it may still shrink
+    (with_queue(60_001, consumers=0), 10.0, Act.WAIT),  # its step does not run: that is another trouble
+    (with_queue(20, size=170_000_000), 10.0, Act.INTERVENE),
+    (with_queue(20, size=160_000_000), 10.0, Act.WAIT),
+])
+def test_a_queue_over_its_mark_suspends_if_its_step_runs_and_it_does_not_shrink(
+    view: VersionSeen, seconds: float, act: Act
+) -> None:
+    look = seen(FlowState.RUNNING, current=view, overfull_s={"store": seconds})
+    decision = decide(look)
+    assert decision.act is act
+    if act is Act.INTERVENE:
+        assert (decision.reason, decision.state) == ("QueueLimit", FlowState.SUSPENDING)
+        assert decide(replace(look, workspace=WorkspaceType.LIMITED)).state is FlowState.STOPPING
+        assert decide(replace(look, desired=replace(look.desired, force=True))).act is Act.WAIT
+
+
+def test_a_flow_that_is_overfull_still_is_resumed_only_by_force_or_a_new_version() -> None:
+    status = Status(state=FlowState.SUSPENDED, version=1, since=timestamp(NOW), suspended_for="QueueLimit")
+    full = VersionSeen(1, job=PARKED, queues={**EMPTY, "store": QueueSeen(70_000, 0)})
+    refused = seen(FlowState.SUSPENDED, status=status, current=full)
+    assert (decide(refused).act, decide(refused).state) == (Act.INTERVENE, FlowState.SUSPENDED)
+    assert decide(replace(refused, desired=replace(refused.desired, force=True))).act is Act.START
+    assert decide(replace(refused, desired=replace(refused.desired, version=2))).act is Act.START
+    assert decide(replace(refused, current=replace(full, queues=EMPTY))).act is Act.START
+
+
+def test_steps_killed_for_their_memory_again_and_again_suspend() -> None:
+    assert decide(seen(FlowState.RUNNING, out_of_memory={"store": 2})).act is Act.WAIT
+    decision = decide(seen(FlowState.RUNNING, out_of_memory={"store": 3}))
+    assert (decision.act, decision.reason) == (Act.INTERVENE, "OutOfMemory")
+
+
+def test_messages_of_a_suspended_flow_are_dropped_after_their_retention_and_not_before() -> None:
+    kept = VersionSeen(1, job=PARKED, queues={**EMPTY, "store": QueueSeen(7, 0)})
+    week = seen(FlowState.SUSPENDED, "suspended", current=kept, now=NOW + timedelta(days=7))
+    assert (decide(week).act, "7 messages" in decide(week).message) == (Act.DROP, True)
+    assert decide(replace(week, current=replace(kept, queues=EMPTY))).act is Act.WAIT
+    early = decide(replace(week, now=NOW + timedelta(days=6)))
+    assert early.act is Act.WAIT
+    assert early.recheck_s == pytest.approx(86_400, abs=1)
+
+
+@pytest.mark.parametrize("state", [FlowState.STARTING, FlowState.RUNNING, FlowState.SLEEPING])
+def test_in_a_limited_workspace_a_flow_is_stopped_8_hours_after_its_start(state: FlowState) -> None:
+    started = timestamp(NOW - timedelta(hours=8))
+    status = Status(state=state, version=1, since=timestamp(NOW), started=started, job_index=7)
+    late = seen(state, status=status, workspace=WorkspaceType.LIMITED)
+    assert (decide(late).act, decide(late).state, decide(late).reason) == (Act.INTERVENE, FlowState.STOPPING, "TimeUp")
+    assert decide(replace(late, workspace=WorkspaceType.FULL)).reason != "TimeUp"
+    early = replace(late, now=NOW - timedelta(seconds=1))
+    assert decide(early).reason != "TimeUp"
+    look = next_look_s(early, decide(early))
+    assert look is not None
+    assert look <= 1.2
 
 
 def publishing(strategy: str, **changes: Any) -> Seen:
