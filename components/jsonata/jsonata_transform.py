@@ -1,20 +1,30 @@
 """One JSONata expression over the body. An array becomes one message for each of its objects."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 from nomadflows.model.mapping import Expression
+from nomadflows.runtime import Context, Message
 
-_expression = None
+Json = dict[str, Any]
 
-
-def init(config):
-    global _expression
-    _expression = Expression(config["expression"])
+_compiled: dict[str, Expression] = {}  # a process has one configuration
 
 
-def process(message, config, snapshot, context):
-    result = _expression.value(message.body, passthrough=message.passthrough, variables=context.variables)
+def init(config: Json) -> None:
+    """An expression that does not parse keeps the step from starting, instead of failing on every message."""
+    _compiled["expression"] = Expression(config["expression"])
+
+
+def process(message: Message, config: Json, snapshot: Json, context: Context) -> Iterator[Message]:
+    result = _compiled["expression"].value(
+        message.body, passthrough=message.passthrough, variables=context.variables
+    )
     for body in result if isinstance(result, list) else [result]:
         if body is None:
             continue
         if not isinstance(body, dict):
-            raise ValueError(f"the expression gives {type(body).__name__}; a message body is an object")
-        yield {"body": body, "headers": message.headers}
+            raise TypeError(f"the expression gives {type(body).__name__}; a message body is an object")
+        yield Message(body, message.headers, message.attachments, passthrough=message.passthrough)

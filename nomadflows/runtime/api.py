@@ -111,6 +111,7 @@ class Described(Protocol):
     step: str
     message_id: str
     thread_id: str
+    previous_step: str  # whose output the message is; "" for a trigger's input
 
 
 class Context(Described, Protocol):

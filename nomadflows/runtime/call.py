@@ -47,6 +47,7 @@ class Call:
         self._passthrough = Passthrough(step.settings, incoming, self._amqp_headers, enabled=step.passthrough)
         self.verdict = Verdict.ACK
         self.thread_id: str = self._headers["threadId"]
+        self.previous_step = str(self._amqp_headers.get("stepId") or "")
 
     def emit(self, event: str, value: Any = None) -> None:
         """An event by the name the contract gives it."""
@@ -77,16 +78,17 @@ class Call:
     def _data(self, item: Any) -> None:
         content = _as_message(item)
         routing_key, content["headers"] = _routed(content.get("headers") or {}, self._step.settings.data_key)
-        given = content.get("id")
+        message_id = content.get("id")
+        if not message_id or message_id == self._incoming.get("id"):
+            message_id = wire.new_id()
+            if "id" in content:  # a message that is passed on is a new one
+                content["id"] = message_id
         self._passthrough.add_to(content)
         protocol = self._step.settings.protocol
         self._publish(
             routing_key,
             wire.encode(self._step.crypto, content, protocol),
-            {
-                "messageId": str(given) if given and given != self._incoming.get("id") else wire.new_id(),
-                "protocolVersion": protocol,
-            },
+            {"messageId": str(message_id), "protocolVersion": protocol},
         )
 
     def error(self, error: Any) -> None:

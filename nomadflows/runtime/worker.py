@@ -31,6 +31,7 @@ class CallContext:
         self.step = step.settings.step
         self.message_id = message_id
         self.thread_id = call.thread_id
+        self.previous_step = call.previous_step
 
     def emit(self, event: str, value: Any = None) -> None:
         self._call.emit(event, value)
