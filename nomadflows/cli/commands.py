@@ -22,7 +22,7 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
         "workspace": ("nomadflows.cli.workspace", "workspace", "Create, list and show workspaces."),
     }),
     ("Run the system", {
-        "controller": ("nomadflows.cli.controller", "controller", "The process that starts, parks and wakes flows."),
+        "controller": ("nomadflows.cli.controller", "controller_group", "The process that starts, parks and wakes flows."),
         "completion": ("nomadflows.cli.completion", "completion", "Print the completion script of a shell."),
     }),
 )

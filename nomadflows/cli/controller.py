@@ -12,12 +12,12 @@ import structlog
 from nomadflows.cli.session import Session, pass_session
 
 
-@click.group()
-def controller() -> None:
+@click.group("controller")
+def controller_group() -> None:
     """The process that starts, parks and wakes flows."""
 
 
-@controller.command()
+@controller_group.command()
 @click.option("--verbose", "-v", is_flag=True, help="Also log each act and its reason.")
 @pass_session
 def run(session: Session, *, verbose: bool) -> None:
@@ -30,6 +30,7 @@ def run(session: Session, *, verbose: bool) -> None:
       nomadflows controller run
       CONSUL_HTTP_ADDR=https://consul:8501 nomadflows controller run --verbose
     """
+    from nomadflows.controller import health
     from nomadflows.controller.run import Controller
     from nomadflows.gateway.serve import serve_component_api
 
@@ -37,8 +38,9 @@ def run(session: Session, *, verbose: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve_component_api(session.settings, stop)
-    Controller(session.settings, stop).run()
+    controller = Controller(session.settings, stop)
+    serve_component_api(session.settings, stop, health.routes(lambda: controller.is_leader, controller.problem))
+    controller.run()
 
 
 def _log_to_stdout(verbose: bool) -> None:

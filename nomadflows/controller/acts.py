@@ -13,6 +13,7 @@ import structlog
 
 from nomadflows.broker.topology import Limits, topology
 from nomadflows.clients import Clients
+from nomadflows.controller import metrics
 from nomadflows.controller.observe import Look
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.writer import Writer
@@ -54,6 +55,7 @@ class Acts:
         seconds = None
         if status.state is FlowState.STARTING and decision.state is FlowState.RUNNING:
             seconds = changes["warm_up_s"] = _elapsed(status.since, seen.now)
+            metrics.WARM_UP.observe(seconds)
             self.wake_fed(seen.ref.version(status.version), False)
         if decision.state is FlowState.SLEEPING:
             changes["parking"] = False

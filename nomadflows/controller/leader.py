@@ -12,6 +12,7 @@ import structlog
 from nomadflows.broker.listener import SnapshotListener, WakeListener
 from nomadflows.builtin import builtin_components, builtin_dir
 from nomadflows.clients import per_thread
+from nomadflows.controller import metrics
 from nomadflows.controller.reconciler import EXPECTED, Reconciler
 from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.signals import Inbox, NomadEvents, Resync
@@ -53,6 +54,7 @@ class Leader:
         self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
 
     def start(self) -> None:
+        metrics.LEADER.set(1)
         self._register_components()
         self._wakes.start()
         self._snapshots.start()
@@ -64,6 +66,7 @@ class Leader:
 
     def close(self) -> None:
         """Finish the acts in work, then end. What was not done is for the next leader."""
+        metrics.LEADER.set(0)
         for source in self._sources:
             source.close()
         self._queue.close()
@@ -78,6 +81,10 @@ class Leader:
     def _work(self) -> None:
         while taken := self._queue.take():
             ref, hints = taken
+            metrics.WAITING.set(len(self._queue))
+            metrics.LAG.set(self._queue.lag_s)
+            began = time.monotonic()
+            outcome = "failed"
             try:
                 again = self._reconciler.work(ref, hints)
             except LostLeadership:
@@ -93,7 +100,9 @@ class Leader:
                 delay = self._queue.failed(ref, hints)
                 log.exception("a look failed", flow=str(ref), again_in_s=round(delay, 2))
             else:
+                outcome = "done"
                 self._queue.done(ref, again)
+            metrics.LOOK.labels(outcome).observe(time.monotonic() - began)
 
     def _workspace(self, workspace: str) -> None:
         """A workspace that has flows has a vhost to listen on."""

@@ -56,6 +56,7 @@ class Reconciler:
             seen = self._look(ref, hints)
             if seen is None:
                 self._memory.forget(ref)
+                self._writer.counts.gone(ref)
                 self._scheduler.forget(ref)
                 return None
             decision = decide(seen.seen)
@@ -83,6 +84,7 @@ class Reconciler:
 
     def close(self) -> None:
         self._aside.shutdown(wait=False, cancel_futures=True)
+        self._writer.counts.clear()
 
 
 def _answered(decision: Decision) -> Hints:

@@ -28,7 +28,8 @@ class Controller:
         self._stop = stop
         self._lost = threading.Event()
         who = f"{socket.gethostname()}:{os.getpid()}"
-        self._leadership = Leadership(connect(settings).store, who, lost=self._lost.set)
+        self._store = connect(settings).store
+        self._leadership = Leadership(self._store, who, lost=self._lost.set)
 
     def run(self) -> None:
         self._leadership.campaign()
@@ -38,6 +39,18 @@ class Controller:
                     self._lead()
         finally:
             self._leadership.release()
+
+    @property
+    def is_leader(self) -> bool:
+        return self._leadership.is_leader
+
+    def problem(self) -> str:
+        """Why this controller could not lead now; "" if it could, or does. Asks Consul, since all depends on it."""
+        try:
+            self._store.client.get(self._store.keys.leader)
+        except NomadflowsError as error:
+            return error.message
+        return ""
 
     def _lead(self) -> None:
         """Lead until the lock is lost or the process is to end. The lock is given up only after the work in hand

@@ -36,6 +36,8 @@ class WorkQueue:
         self._failures: dict[FlowRef, int] = {}
         self._kept_hints: dict[FlowRef, set[str]] = {}  # of failed looks
         self._closed = False
+        self._since: dict[FlowRef, float] = {}
+        self.lag_s = 0.0  # how long the flow taken last had been ready
 
     def add(self, ref: FlowRef, *hints: str) -> None:
         """Look at the flow as soon as a worker is free."""
@@ -45,8 +47,7 @@ class WorkQueue:
             if ref in self._working:
                 self._working[ref] = (self._working[ref] or set()) | hints_now
             else:
-                self._ready.setdefault(ref, set()).update(hints_now)
-                self._changed.notify()
+                self._make_ready(ref, hints_now)
 
     def add_after(self, ref: FlowRef, seconds: float) -> None:
         """Look at the flow in some time; the earliest of several such wishes holds."""
@@ -65,6 +66,7 @@ class WorkQueue:
                 wait = self._promote()
                 if self._ready:
                     ref, hints = self._ready.popitem(last=False)
+                    self.lag_s = self._clock() - self._since.pop(ref, self._clock())
                     self._working[ref] = None
                     return ref, frozenset(hints)
                 self._changed.wait(wait)
@@ -101,8 +103,12 @@ class WorkQueue:
     def _release(self, ref: FlowRef) -> None:
         hints = self._working.pop(ref, None)
         if hints is not None:
-            self._ready.setdefault(ref, set()).update(hints)
-            self._changed.notify()
+            self._make_ready(ref, hints)
+
+    def _make_ready(self, ref: FlowRef, hints: set[str]) -> None:
+        self._since.setdefault(ref, self._clock())
+        self._ready.setdefault(ref, set()).update(hints)
+        self._changed.notify()
 
     def _promote(self) -> float | None:
         """Move what is due to the ready ones; seconds until the next, or None if there is none."""
@@ -120,5 +126,5 @@ class WorkQueue:
             if ref in self._working:
                 self._working[ref] = (self._working[ref] or set()) | hints
             else:
-                self._ready.setdefault(ref, set()).update(hints)
+                self._make_ready(ref, hints)
         return None

@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from nomadflows.clients import Clients
+from nomadflows.controller import metrics
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look
 from nomadflows.model.errors import NomadflowsError
@@ -37,6 +38,7 @@ class Writer:
         self.clients = clients
         self._fence = fence
         self._memory = memory
+        self.counts = metrics.FlowCounts()
 
     def enter(
         self, look: Look, decision: Decision, changes: Mapping[str, Any], *,
@@ -53,6 +55,8 @@ class Writer:
         status = replace(status, steps=_steps(look, status), conditions=_conditions(look, status, decision))
         event = Event(timestamp(seen.now), decision.reason, decision.message, state.value, seconds, seen.desired.by)
         self._write(look, status, [event], desired)
+        if state is not seen.status.state:
+            metrics.TRANSITIONS.labels(seen.status.state.value, state.value, decision.reason).inc()
         log.info("transition", flow=str(seen.ref), state=state.value, was=seen.status.state.value, reason=decision.reason)
 
     def update(self, look: Look, changes: Mapping[str, Any], decision: Decision | None) -> None:
@@ -77,6 +81,7 @@ class Writer:
         if seen.status.waking and seen.all_ready and seen.status.state is FlowState.RUNNING:
             status, event = _awake(look, status)
             events.append(event)
+        self.counts.seen(seen.ref, status)
         if status == seen.status:
             return
         if _without_figures(status) == _without_figures(seen.status) and not self._memory.may_write_figures(
@@ -111,6 +116,7 @@ def _awake(look: Look, status: Status) -> tuple[Status, Event]:
     seconds = round((look.seen.now - parse_timestamp(look.seen.status.waking)).total_seconds(), 3)
     message = f"All {len(look.seen.replicas)} steps consume their queues again"
     event = Event(timestamp(look.seen.now), "Awake", message, status.state.value, seconds)
+    metrics.WAKE.observe(seconds)
     return replace(status, waking="", last_wake_s=seconds), event
 
 

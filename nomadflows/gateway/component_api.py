@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -37,7 +36,7 @@ _SNAPSHOTS_WAIT_S: Final = 2.0
 
 
 class ComponentApi:
-    """The handlers; `app` is the ASGI application. Clients are asked for in each request's thread."""
+    """The handlers, as `routes` of an ASGI application. Clients are asked for in each request's thread."""
 
     def __init__(
         self, store: Callable[[], Store], vault: Callable[[], Vault], broker: Callable[[], Broker]
@@ -48,13 +47,7 @@ class ComponentApi:
         self._lock = threading.Lock()
         self._keys: dict[VersionRef, tuple[float, str]] = {}
         self._steps: dict[VersionRef, dict[str, RunStep]] = {}
-        self.app = Starlette(routes=[
-            Route("/v1/tasks/{flow}/steps/{step:path}", self._step, methods=["GET"]),
-            Route("/healthz", self._health, methods=["GET"]),
-        ])
-
-    def _health(self, _request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        self.routes = [Route("/v1/tasks/{flow}/steps/{step:path}", self._step, methods=["GET"])]
 
     def _step(self, request: Request) -> Response:
         try:

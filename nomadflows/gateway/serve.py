@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from nomadflows.clients import per_thread
 from nomadflows.gateway.component_api import ComponentApi
@@ -19,8 +22,9 @@ log = structlog.get_logger()
 _PAUSE_S: Final = 1.0
 
 
-def serve_component_api(settings: Settings, stop: threading.Event) -> threading.Thread:
-    """Answer step processes in a thread of its own until `stop`. InputError if the address makes no sense.
+def serve_component_api(settings: Settings, stop: threading.Event, also: Sequence[Route] = ()) -> threading.Thread:
+    """Answer step processes, and `also` other routes, in a thread of its own until `stop`. InputError if the
+    address makes no sense.
 
     A port that another process of this host holds is waited for: it is free once that one ends.
     """
@@ -29,7 +33,8 @@ def serve_component_api(settings: Settings, stop: threading.Event) -> threading.
     host, _, port = settings.component_api_bind.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"component_api_bind: expected host:port, not {settings.component_api_bind!r}")
-    config = uvicorn.Config(api.app, host=host, port=int(port), log_config=None, access_log=False, lifespan="off")
+    app = Starlette(routes=[*api.routes, *also])
+    config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, lifespan="off")
     thread = threading.Thread(target=_keep_serving, args=(config, stop), name="component-api", daemon=True)
     thread.start()
     return thread
