@@ -134,14 +134,23 @@ def encrypt_json(crypto: Crypto, value: object, protocol: int = PROTOCOL) -> byt
     return encrypted if protocol >= PROTOCOL else base64.b64encode(encrypted)
 
 
-def decrypt_json(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> Any:
+def decrypt(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> str:
+    """The JSON text in an AMQP body. WireError if there is none."""
     try:
         encrypted = body if protocol >= PROTOCOL else base64.b64decode(body, validate=True)
-        return _decode_json(crypto.decrypt(encrypted).decode())
+        return crypto.decrypt(encrypted).decode()
     except WireError:
         raise
     except (binascii.Error, ValueError) as error:
-        raise WireError(f"not an encrypted JSON text: {error}") from error
+        raise WireError(f"not an encrypted text: {error}") from error
+
+
+def decrypt_json(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> Any:
+    text = decrypt(crypto, body, protocol)
+    try:
+        return _decode_json(text)
+    except ValueError as error:
+        raise WireError(f"not a JSON text: {error}") from error
 
 
 def encode(crypto: Crypto, message: Json, protocol: int = PROTOCOL) -> bytes:
@@ -151,7 +160,15 @@ def encode(crypto: Crypto, message: Json, protocol: int = PROTOCOL) -> bytes:
 
 def decode(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Json:
     """The message in an AMQP body. WireError if there is none."""
-    message = decrypt_json(crypto, body, protocol_of(headers))
+    return parse(decrypt(crypto, body, protocol_of(headers)))
+
+
+def parse(text: str) -> Json:
+    """The message in a JSON text. WireError if there is none."""
+    try:
+        message = _decode_json(text)
+    except ValueError as error:
+        raise WireError(f"not a JSON text: {error}") from error
     if not isinstance(message, dict):
         raise WireError(f"a message is a JSON object, not {type(message).__name__}")
     return message

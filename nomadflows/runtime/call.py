@@ -38,10 +38,12 @@ class Step(NamedTuple):
 class Call:
     """The outputs of one message. A call that emitted an error is rejected, whatever else it did."""
 
-    def __init__(self, step: Step, work: Work, incoming: Json) -> None:
+    def __init__(self, step: Step, work: Work, incoming: Callable[[], Json], incoming_id: str | None) -> None:
+        """`incoming` gives the message as it came, each time anew."""
         self._step = step
         self._work = work
         self._incoming = incoming
+        self._incoming_id = incoming_id
         self._amqp_headers: wire.Headers = work.headers or {}
         self._headers = step.envelope.of_call(self._amqp_headers)
         self._passthrough = Passthrough(step.settings, incoming, self._amqp_headers, enabled=step.passthrough)
@@ -79,7 +81,7 @@ class Call:
         content = _as_message(item)
         routing_key, content["headers"] = _routed(content.get("headers") or {}, self._step.settings.data_key)
         message_id = content.get("id")
-        if not message_id or message_id == self._incoming.get("id"):
+        if not message_id or message_id == self._incoming_id:
             message_id = wire.new_id()
             if "id" in content:  # a message that is passed on is a new one
                 content["id"] = message_id
@@ -101,7 +103,7 @@ class Call:
         crypto = self._step.crypto
         self._publish(
             self._step.settings.error_key,
-            wire.error_body(crypto, described, self._incoming),
+            wire.error_body(crypto, described, self._incoming()),
             {"messageId": wire.new_id()},
             limited=False,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from nomadflows.broker import wire
@@ -77,16 +78,19 @@ class Passthrough:
 
     __slots__ = ("_earlier", "_own_step")
 
-    def __init__(self, settings: Settings, incoming: Json, headers: wire.Headers, *, enabled: bool) -> None:
+    def __init__(
+        self, settings: Settings, incoming: Callable[[], Json], headers: wire.Headers, *, enabled: bool
+    ) -> None:
         """`enabled` is the step's `is_passthrough`; without it nothing is added and nothing removed."""
         self._own_step = settings.step if enabled and settings.own_passthrough else ""
         self._earlier: Json | None = None
         if not enabled:
             return
-        self._earlier = dict(incoming.get("passthrough") or {})
+        message = incoming()
+        self._earlier = dict(message.get("passthrough") or {})
         previous = headers.get("stepId")
         if not settings.own_passthrough and previous:
-            self._earlier[str(previous)] = _without_passthrough(incoming)
+            self._earlier[str(previous)] = _without_passthrough(message)
 
     def add_to(self, outgoing: Json) -> None:
         if self._earlier is None:

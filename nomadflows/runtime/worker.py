@@ -80,11 +80,14 @@ class Worker:
     def _begin(self, work: Work) -> tuple[Call, list[Any]] | None:
         """The call and the arguments of `process`; None for what is no message."""
         try:
-            incoming, message = self._read(work)
+            read = self._reader(work)
+            message = Message.from_wire(read())
         except wire.WireError as problem:
             logger.error("A message that cannot be read is rejected: %s", problem)  # noqa: TRY400 - no trace needed
             return None
-        call = Call(self._step, work, incoming)
+        call = Call(self._step, work, read, message.id)
+        if reply_to := (work.headers or {}).get("reply_to"):
+            message.headers["reply_to"] = reply_to
         log.thread_id.set(call.thread_id)
         arguments = [message, wire.from_json(self._config), self._step.snapshot.copy()]
         if self._component.takes_context:
@@ -92,19 +95,17 @@ class Worker:
             arguments.append(kind(call, self._step, str((work.headers or {}).get("messageId", ""))))
         return call, arguments
 
-    def _read(self, work: Work) -> tuple[Json, Message]:
-        headers = work.headers
+    def _reader(self, work: Work) -> Callable[[], Json]:
+        """Gives a fresh copy of the incoming message each time, whatever a component does to the one it got."""
+        headers, crypto = work.headers, self._step.crypto
         if headers is None:
             raise wire.WireError("it has no AMQP headers")
         if self._step.settings.input_is_error:
-            error, failed_input = wire.decode_error_members(self._step.crypto, work.body)
-            incoming: Json = {"body": {"error": error, "errorInput": failed_input}, "headers": _plain(headers)}
-        else:
-            incoming = wire.decode(self._step.crypto, work.body, headers)
-        message = Message.from_wire(incoming)
-        if headers.get("reply_to"):
-            message.headers = {**message.headers, "reply_to": headers["reply_to"]}
-        return incoming, message
+            error, failed_input = wire.decode_error_members(crypto, work.body)
+            text = wire.to_json({"body": {"error": error, "errorInput": failed_input}, "headers": _plain(headers)})
+            return lambda: wire.from_json(text)
+        plain = wire.decrypt(crypto, work.body, wire.protocol_of(headers))
+        return lambda: wire.parse(plain)
 
     def _call_component(self, begun: tuple[Call, list[Any]]) -> None:
         call, arguments = begun
