@@ -122,7 +122,7 @@ class Link:
                 question(lanes[number % len(lanes)], functools.partial(take, number))
 
         if questions:
-            self.wait(begin)
+            self._with(lanes, begin)
         return [answers[number] for number in range(len(questions))]
 
     def batch(self, *groups: Sequence[Command]) -> None:
@@ -131,7 +131,18 @@ class Link:
         for group in groups:
             if group:
                 lanes = [self.channel(f"lane-{number}") for number in range(min(LANES, len(group)))]
-                self.wait(functools.partial(self._send, lanes=lanes, group=group))
+                self._with(lanes, functools.partial(self._send, lanes=lanes, group=group))
+
+    def _with(self, lanes: Sequence[Any], begin: Callable[[Wait], object]) -> None:
+        """After one lane's refusal the others may be refused too, later: that must not end another call."""
+        try:
+            self.wait(begin)
+        except NomadflowsError:
+            for lane in lanes:
+                self._forget(lane)
+                if lane.is_open:
+                    lane.close()
+            raise
 
     @staticmethod
     def _send(wait: Wait, *, lanes: Sequence[Channel], group: Sequence[Command]) -> None:
@@ -240,9 +251,14 @@ class Link:
         self._blocked = ""
 
     def _on_channel_closed(self, channel: Any, reason: BaseException) -> None:
-        self._channels = {name: known for name, known in self._channels.items() if known is not channel}
-        if self._wait is not None and not isinstance(reason, pika.exceptions.ChannelClosedByClient):
+        if self._forget(channel) and self._wait is not None:
             self._wait.fail(of_channel(self._address, reason))
+
+    def _forget(self, channel: Any) -> bool:
+        """Whether the channel was in use until now."""
+        before = len(self._channels)
+        self._channels = {name: known for name, known in self._channels.items() if known is not channel}
+        return len(self._channels) < before
 
     def _on_connection_closed(self, _connection: Any, reason: BaseException) -> None:
         if self._wait is not None:
