@@ -261,7 +261,7 @@ def test_killed_up_leaves_nothing(home: Path) -> None:
 
     # Then
     deadline = time.monotonic() + 60
-    while supervised(layout) and time.monotonic() < deadline:
+    while (supervised(layout) or processes_of(home)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_of(home) == []
     assert not layout.settings_file.exists()
