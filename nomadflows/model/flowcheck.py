@@ -224,10 +224,11 @@ def _credential(path: Path, step: StepDefinition, version: ComponentVersion) -> 
             yield Problem((*path, "credential"), f"component {version.name!r} takes no credential; allowed: none")
         return
     fields: dict[str, Any] = described.get("fields") or {}
-    if step.credential is None and any(field.get("required") is True for field in fields.values()):
+    # Which fields belong together is the component's to verify; that it has any means that it wants a credential.
+    if step.credential is None and fields and described.get("required") is not False:
         yield Problem(
             (*path, "credential"),
-            f"component {version.name!r} needs a credential; allowed: the name of one that holds {', '.join(fields)}",
+            f"component {version.name!r} needs a credential; allowed: the name of one, with the fields {', '.join(fields)}",
         )
 
 

@@ -25,7 +25,7 @@ FILES = {
 HOOK = {"title": "Webhook", "triggers": {"receive": {"main": "receive"}}}
 SQL = {
     "title": "SQL",
-    "credentials": {"fields": {"url": {"label": "Address", "required": True}, "password": {"label": "Password"}}},
+    "credentials": {"fields": {"url": {"label": "Address"}, "password": {"label": "Password"}}},
     "actions": {
         "upsert": {"main": "upsert", "fields": {"table": {"label": "Table", "required": True}, "key": {}}},
         "query": {"main": "query", "fields": {"sql": {"required": True}}},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.flowfile import FlowFileError, parse_flow_file
-from tests.unit.model.descriptors import COMPONENTS
+from tests.unit.model.descriptors import COMPONENTS, LOG, component
 
 GOOD = dedent("""\
     flow: orders
@@ -230,7 +230,7 @@ ONE_MISTAKE = {
     ),
     "a credential that is needed": (
         ("    credential: warehouse-db\n", ""),
-        "9: steps[1].credential: component 'sql' needs a credential; allowed: the name of one that holds url, password",
+        "9: steps[1].credential: component 'sql' needs a credential; allowed: the name of one, with the fields url, password",
     ),
     "a credential that is not taken": (
         ("use: log:write", "use: log:write\n    credential: warehouse-db"),
@@ -357,6 +357,14 @@ def test_the_second_error_handler_is_refused_and_nothing_follows_the_first():
         "orders.yaml:21: steps[4].error_handler: a second error handler, the first is 'oops' (steps[3]); allowed: one in a flow",
         "orders.yaml:22: steps[5].after: 'oops' is the error handler, nothing follows it; allowed: orders, store, report",
     ]
+
+
+@pytest.mark.parametrize("credentials", [{}, {"fields": {}}, {"required": False, "fields": {"user": {}}}])
+def test_a_credential_may_be_optional(credentials: dict):
+    optional = {**COMPONENTS, "log": [component("log", {**LOG, "credentials": credentials})]}
+
+    parse_flow_file(GOOD, "f", optional)
+    parse_flow_file(changed(("use: log:write", "use: log:write\n    credential: some")), "f", optional)
 
 
 def test_a_trigger_that_is_not_polled_takes_no_schedule():

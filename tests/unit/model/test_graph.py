@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nomadflows.model.errors import InputError
 from nomadflows.model.flow import FlowDefinition
-from nomadflows.model.graph import ancestors, cycles, expand, predecessors, same_graph
+from nomadflows.model.graph import ancestors, cycles, expand, lost_mappers, predecessors, replicas, same_graph
 
 
 def flow(*steps: dict) -> FlowDefinition:
@@ -143,17 +143,33 @@ BASE = ({"id": "a"}, {"id": "b", "map": {"x": "y"}}, {"id": "c"})
         ({"id": "a", "use": "c@2.0.0:f"}, {"id": "b", "map": {"x": "y"}}, {"id": "c"}),
         ({"id": "a"}, {"id": "b", "map": {"x": "y"}, "credential": "other"}, {"id": "c", "replicas": 2}),
         ({"id": "a"}, {"id": "b", "map": {"x": "y"}}, {"id": "c", "after": "b"}),
+        ({"id": "a"}, {"id": "b", "map": {"x": "y"}}, {"id": "c", "map": {"x": "y"}}),
+        ({"id": "a"}, {"id": "b", "when": "x = 1"}, {"id": "c"}),
     ],
 )
 def test_what_may_change_while_suspended(steps: tuple):
     assert same_graph(flow(*BASE), flow(*steps))
+    assert not lost_mappers(flow(*BASE), flow(*steps))
+
+
+def test_a_mapping_that_is_removed_takes_its_mapper_and_what_waits_for_it_along():
+    unmapped = flow({"id": "a"}, {"id": "b"}, {"id": "c"})
+
+    assert same_graph(flow(*BASE), unmapped)
+    assert lost_mappers(flow(*BASE), unmapped) == ["mapper:a:b"]
+
+
+def test_scale_takes_the_place_of_published_replicas_and_mappers_keep_pace():
+    steps = expand(flow({"id": "a"}, {"id": "b", "map": {"x": "y"}, "replicas": 2}, {"id": "c", "map": {"x": "y"}}))
+
+    assert replicas(steps, {}) == {"a": 1, "mapper:a:b": 1, "b": 2, "mapper:b:c": 2, "c": 1}
+    assert replicas(steps, {"b": 5, "gone": 3}) == {"a": 1, "mapper:a:b": 1, "b": 5, "mapper:b:c": 5, "c": 1}
 
 
 @pytest.mark.parametrize(
     "steps",
     [
         BASE[:2],
-        ({"id": "a"}, {"id": "b"}, {"id": "c"}),
         ({"id": "a"}, {"id": "b", "map": {"x": "y"}}, {"id": "c", "after": "a"}),
         ({"id": "a"}, {"id": "b", "map": {"x": "y"}}, {"id": "c", "use": "c:other"}),
         ({"id": "a"}, {"id": "b", "map": {"x": "y"}}, {"id": "d"}),
