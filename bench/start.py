@@ -53,8 +53,10 @@ def main() -> None:
 
         pairs = [(seconds_to_consume(harness, bare), seconds_to_consume(harness, step)) for _ in range(ROUNDS)]
     for title, figures in (("bare pika", [p[0] for p in pairs]), ("step", [p[1] for p in pairs])):
-        print(f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
-              f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}")
+        print(
+            f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
+            f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}"
+        )
     print(f"ratio {statistics.median(step for _, step in pairs) / statistics.median(bare for bare, _ in pairs):.2f}")
 
 

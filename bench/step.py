@@ -114,9 +114,11 @@ def compare(harness: Harness, prefetch: int, bare_source: str) -> float:
         (messages_per_second(harness, count, bare), messages_per_second(harness, count, step)) for _ in range(ROUNDS)
     ]
     ratio = statistics.median(theirs for _, theirs in pairs) / statistics.median(bare for bare, _ in pairs)
-    print(f"prefetch {prefetch}: bare {statistics.median(p[0] for p in pairs):.0f}/s, "
-          f"step {statistics.median(p[1] for p in pairs):.0f}/s, ratio {ratio:.2f} "
-          f"(single rounds {', '.join(f'{step / bare:.2f}' for bare, step in pairs)})")
+    print(
+        f"prefetch {prefetch}: bare {statistics.median(p[0] for p in pairs):.0f}/s, "
+        f"step {statistics.median(p[1] for p in pairs):.0f}/s, ratio {ratio:.2f} "
+        f"(single rounds {', '.join(f'{step / bare:.2f}' for bare, step in pairs)})"
+    )
     return ratio
 
 

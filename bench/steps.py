@@ -22,5 +22,8 @@ def step_on_a_broker() -> Iterator[Harness]:
             with Harness(uri, os.environ["NOMADFLOWS_TEST_RABBITMQ_API"], Path(folder)) as harness:
                 yield harness
         else:
-            with private_stack() as settings, Harness(settings.amqp_uri, settings.rabbitmq_api, Path(folder)) as harness:
+            with (
+                private_stack() as settings,
+                Harness(settings.amqp_uri, settings.rabbitmq_api, Path(folder)) as harness,
+            ):
                 yield harness

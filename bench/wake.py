@@ -134,11 +134,18 @@ class Flow:
         component = folder / "probe"
         component.mkdir()
         (component / "probe.py").write_text(PROBE)
-        trigger = {"title": "Probe", "main": "probe", "type": "webhook", "fields": {"out": {"label": "Out", "viewClass": "TextFieldView"}}}
+        trigger = {
+            "title": "Probe",
+            "main": "probe",
+            "type": "webhook",
+            "fields": {"out": {"label": "Out", "viewClass": "TextFieldView"}},
+        }
         descriptor = {"title": "Probe", "language": "python", "version": "1.0.0", "triggers": {"probe": trigger}}
         (component / "component.json").write_text(json.dumps(descriptor))
         self.store = Store(settings.consul_addr, settings.consul_token)
-        self.store.put_component(ComponentVersion("bench-probe", "1.0.0", "python", descriptor, {"path": str(component)}))
+        self.store.put_component(
+            ComponentVersion("bench-probe", "1.0.0", "python", descriptor, {"path": str(component)})
+        )
         file = folder / "flow.yaml"
         file.write_text(
             f"flow: {FLOW.flow}\nidle_after: 1s\nsteps:\n  - id: probe\n    use: bench-probe:probe\n    with: {{out: {self.out}}}\n"
@@ -161,8 +168,11 @@ class Flow:
         message = tick(self.crypto, workspace="default", flow=FLOW.flow, exec_id="bench")
         since = time.time()
         self.channel.basic_publish(
-            FLOW.version(1).exchange, input_key("probe"), message.body,
-            pika.BasicProperties(delivery_mode=2, headers=message.headers), mandatory=True,
+            FLOW.version(1).exchange,
+            input_key("probe"),
+            message.body,
+            pika.BasicProperties(delivery_mode=2, headers=message.headers),
+            mandatory=True,
         )
         return seconds_until(self.out, since)
 
@@ -173,8 +183,10 @@ def main() -> None:
         flow, bare = Flow(settings, folder), Bare(settings, folder)
         pairs = [(bare.wake(), flow.wake()) for _ in range(ROUNDS)]
     for title, figures in (("bare", [p[0] for p in pairs]), ("flow", [p[1] for p in pairs])):
-        print(f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
-              f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}")
+        print(
+            f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
+            f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}"
+        )
     print(f"ratio {statistics.median(p[1] for p in pairs) / statistics.median(p[0] for p in pairs):.2f}")
 
 

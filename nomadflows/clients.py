@@ -26,11 +26,22 @@ class Clients:
 def connect(settings: Settings) -> Clients:
     """Make clients; nothing is sent before the first call."""
     return Clients(
-        store=Store(settings.consul_addr, settings.consul_token, prefix=settings.kv_prefix,
-                    cacert=settings.consul_cacert, timeout=settings.timeout),
+        store=Store(
+            settings.consul_addr,
+            settings.consul_token,
+            prefix=settings.kv_prefix,
+            cacert=settings.consul_cacert,
+            timeout=settings.timeout,
+        ),
         nomad=Nomad(settings.nomad_addr, settings.nomad_token, settings.nomad_cacert, settings.timeout),
-        vault=Vault(settings.vault_addr, settings.vault_token, mount=settings.kv_mount,
-                    auth_mount=settings.vault_auth_mount, cacert=settings.vault_cacert, timeout=settings.timeout),
+        vault=Vault(
+            settings.vault_addr,
+            settings.vault_token,
+            mount=settings.kv_mount,
+            auth_mount=settings.vault_auth_mount,
+            cacert=settings.vault_cacert,
+            timeout=settings.timeout,
+        ),
         broker=Broker(settings.amqp_uri, settings.rabbitmq_api, settings.timeout),
     )
 

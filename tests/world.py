@@ -64,7 +64,10 @@ class World:
         log = (self.folder / f"controller-{len(self._controllers)}.log").open("wb")
         environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "nomadflows", "controller", "run", "--verbose"], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "nomadflows", "controller", "run", "--verbose"],
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
         log.close()
         self._controllers.append(process)
@@ -159,8 +162,11 @@ class World:
                     crypto, content, workspace=ref.workspace, flow=ref.flow, exec_id=version.job_id
                 )
                 channel.basic_publish(
-                    version.exchange, input_key(step), message.body,
-                    pika.BasicProperties(delivery_mode=2, headers=message.headers), mandatory=True,
+                    version.exchange,
+                    input_key(step),
+                    message.body,
+                    pika.BasicProperties(delivery_mode=2, headers=message.headers),
+                    mandatory=True,
                 )
                 if pause:
                     time.sleep(pause)
@@ -198,9 +204,12 @@ class World:
                 continue
             names = dict(line.split(b"=", 1) for line in environment if b"=" in line)
             ours = names.get(b"ELASTICIO_API_URI", b"").decode() == self.settings.component_api
-            if not ours or b"nomadflows.runtime" not in command and b"run.js" not in command:
+            if not ours or (b"nomadflows.runtime" not in command and b"run.js" not in command):
                 continue
-            if names.get(b"ELASTICIO_FLOW_ID") == ref.flow.encode() and step in {None, names.get(b"ELASTICIO_STEP_ID", b"").decode()}:
+            if names.get(b"ELASTICIO_FLOW_ID") == ref.flow.encode() and step in {
+                None,
+                names.get(b"ELASTICIO_STEP_ID", b"").decode(),
+            }:
                 found.append(int(entry.name))
         return found
 
@@ -221,7 +230,11 @@ class World:
         alive = [process for process in self._controllers if process.poll() is None]
         for process in alive:
             process.send_signal(signal.SIGCONT)
-        active = [ref for ref in self._flows if (record := self.store.flow(ref)) and record.status.value.state.value != "Stopped"]
+        active = [
+            ref
+            for ref in self._flows
+            if (record := self.store.flow(ref)) and record.status.value.state.value != "Stopped"
+        ]
         if active:
             if not alive:
                 alive = [self.start_controller()]

@@ -20,7 +20,7 @@ from nomadflows.controller.writer import Writer
 from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
-from nomadflows.plan.decide import Act, Decision
+from nomadflows.plan.decision import Act, Decision
 from nomadflows.render.job import Site, render_job
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Acts:
 
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _enter(self, look: Look, decision: Decision) -> None:
+    def enter(self, look: Look, decision: Decision) -> None:
         seen, status = look.seen, look.seen.status
         changes: dict[str, Any] = {}
         seconds = None
@@ -63,19 +63,32 @@ class Acts:
             changes.update(parking=False, waking="", suspended_for="Requested")
         self.writer.enter(look, decision, changes, seconds=seconds)
 
-    def _start(self, look: Look, decision: Decision) -> None:
+    def start(self, look: Look, decision: Decision) -> None:
         seen, status = look.seen, look.seen.status
         number = seen.desired.version
         version = self.versions.get(self.clients.store, seen.ref.version(number))
         resolved = version.resolve(self.clients.store)
         old = status.version if status.state is FlowState.SUSPENDED and status.version != number else 0
-        self.writer.enter(look, decision, {
-            "version": number, "input_version": number, "replacing": old, "incoming": 0, "components": resolved,
-            "started": timestamp(seen.now), "job_index": 0, "parking": False, "waking": "", "warm_up_s": None, "dropped": 0,
-            "suspended_for": "",
-        })
+        self.writer.enter(
+            look,
+            decision,
+            {
+                "version": number,
+                "input_version": number,
+                "replacing": old,
+                "incoming": 0,
+                "components": resolved,
+                "started": timestamp(seen.now),
+                "job_index": 0,
+                "parking": False,
+                "waking": "",
+                "warm_up_s": None,
+                "dropped": 0,
+                "suspended_for": "",
+            },
+        )
 
-    def _bring_up(self, look: Look, decision: Decision) -> None:
+    def bring_up(self, look: Look, decision: Decision) -> None:
         version, status = _required(look), look.seen.status
         index = self._register(look, version, status.components, version.replicas, prepare=True)
         event = decision.reason != "Starting"
@@ -109,11 +122,11 @@ class Acts:
 
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _prepare_park(self, look: Look, decision: Decision) -> None:
+    def prepare_park(self, look: Look, decision: Decision) -> None:
         self.wake_fed(_required(look).ref, True)
         self.writer.update(look, {"parking": True}, decision)
 
-    def _park(self, look: Look, decision: Decision) -> None:
+    def park(self, look: Look, decision: Decision) -> None:
         version = _required(look)
         none = dict.fromkeys(version.replicas, 0)
         if decision.reason == "DriftRepaired":
@@ -122,7 +135,7 @@ class Acts:
         else:
             self.writer.update(look, {"job_index": self._scale(look, version, none)}, None)
 
-    def _wake(self, look: Look, decision: Decision) -> None:
+    def wake(self, look: Look, decision: Decision) -> None:
         version = _required(look)
         index = self._scale(look, version, version.replicas)
         changes = {"job_index": index, "parking": False, "waking": timestamp(look.seen.now)}
@@ -135,13 +148,18 @@ class Acts:
         """All groups in one registration. The job as Nomad has it, unless a stranger changed it."""
         job = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
         status = look.seen.status
-        if job is None or job.stopped or status.job_index not in {0, job.modify_index} or set(job.counts) != set(counts):
+        if (
+            job is None
+            or job.stopped
+            or status.job_index not in {0, job.modify_index}
+            or set(job.counts) != set(counts)
+        ):
             return self._register(look, version, status.components, counts, prepare=False)
         return self.clients.nomad.register_counts(job, counts)
 
     # ── stop ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _stop_job(self, look: Look, _decision: Decision) -> None:
+    def stop_job(self, look: Look, _decision: Decision) -> None:
         for number in _numbers(look):
             self._stop_version(look.seen.ref.version(number))
 
@@ -152,15 +170,28 @@ class Acts:
         if job is not None and not job.stopped:
             self.clients.nomad.register({**job.raw, "Stop": True}, job.modify_index)
 
-    def _clean_up(self, look: Look, decision: Decision) -> None:
+    def clean_up(self, look: Look, decision: Decision) -> None:
         dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
         what = f" {dropped} unprocessed messages were dropped" if dropped else " No message was dropped"
         decision = replace(decision, message=decision.message + "." + what)
         seconds = _elapsed(look.seen.status.since, look.seen.now)
-        self.writer.enter(look, decision, {
-            "version": 0, "input_version": 0, "replacing": 0, "incoming": 0, "steps": (), "components": {}, "job_index": 0,
-            "parking": False, "waking": "", "dropped": dropped,
-        }, seconds=seconds)
+        self.writer.enter(
+            look,
+            decision,
+            {
+                "version": 0,
+                "input_version": 0,
+                "replacing": 0,
+                "incoming": 0,
+                "steps": (),
+                "components": {},
+                "job_index": 0,
+                "parking": False,
+                "waking": "",
+                "dropped": dropped,
+            },
+            seconds=seconds,
+        )
 
     def _delete_version(self, ref: VersionRef) -> int:
         """Everything a version left in Nomad, RabbitMQ and Vault; how many messages went with it. What Vault
@@ -186,7 +217,7 @@ class Acts:
 
     # ── by the controller itself ──────────────────────────────────────────────────────────────────────────
 
-    def _intervene(self, look: Look, decision: Decision) -> None:
+    def intervene(self, look: Look, decision: Decision) -> None:
         wanted = WantedState.STOPPED if decision.state is FlowState.STOPPING else WantedState.SUSPENDED
         desired = _by_controller(look.seen.desired, look.seen.now, decision.message, state=wanted)
         changes: dict[str, Any] = {"parking": False, "waking": ""}
@@ -194,40 +225,59 @@ class Acts:
             changes["suspended_for"] = decision.reason
         self.writer.enter(look, decision, changes, desired=desired)
 
-    def _drop(self, look: Look, decision: Decision) -> None:
+    def drop(self, look: Look, decision: Decision) -> None:
         version = _required(look)
         dropped = self.clients.broker.purge(version.ref, [step.id for step in version.steps])
         self.writer.update(look, {"dropped": look.seen.status.dropped + dropped}, decision)
 
     # ── publish ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _replace(self, look: Look, decision: Decision) -> None:
+    def replace(self, look: Look, decision: Decision) -> None:
         """From here on new input waits in the new version's queues."""
         new = self._desired_version(look)
         resolved = new.resolve(self.clients.store)
         self._prepare(new)
         old = look.seen.status.version
-        self.writer.enter(look, decision, {
-            "version": new.ref.number, "input_version": new.ref.number, "replacing": old, "incoming": 0,
-            "components": resolved, "job_index": 0, "parking": False, "waking": "",
-        })
+        self.writer.enter(
+            look,
+            decision,
+            {
+                "version": new.ref.number,
+                "input_version": new.ref.number,
+                "replacing": old,
+                "incoming": 0,
+                "components": resolved,
+                "job_index": 0,
+                "parking": False,
+                "waking": "",
+            },
+        )
         self.wake_fed(look.seen.ref.version(old), False)
 
-    def _hand_over(self, look: Look, decision: Decision) -> None:
+    def hand_over(self, look: Look, decision: Decision) -> None:
         new = self._desired_version(look)
         resolved = new.resolve(self.clients.store)
         self._register(look, new, resolved, new.replicas, prepare=True)
         self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
 
-    def _switch(self, look: Look, decision: Decision) -> None:
+    def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status
-        self.writer.enter(look, decision, {
-            "version": status.incoming, "input_version": status.incoming, "replacing": status.version, "incoming": 0,
-            "components": status.incoming_components, "incoming_components": {}, "job_index": 0,
-            "warm_up_s": _elapsed(look.seen.desired.at, look.seen.now),
-        })
+        self.writer.enter(
+            look,
+            decision,
+            {
+                "version": status.incoming,
+                "input_version": status.incoming,
+                "replacing": status.version,
+                "incoming": 0,
+                "components": status.incoming_components,
+                "incoming_components": {},
+                "job_index": 0,
+                "warm_up_s": _elapsed(look.seen.desired.at, look.seen.now),
+            },
+        )
 
-    def _roll_back(self, look: Look, decision: Decision) -> None:
+    def roll_back(self, look: Look, decision: Decision) -> None:
         """The version that did not come up is retired; it never had input, so nothing moves."""
         status = look.seen.status
         desired = None
@@ -237,10 +287,10 @@ class Acts:
             look, decision, {"replacing": status.incoming, "incoming": 0, "incoming_components": {}}, desired=desired
         )
 
-    def _retire_down(self, look: Look, _decision: Decision) -> None:
+    def retire_down(self, look: Look, _decision: Decision) -> None:
         self._stop_version(look.seen.ref.version(look.seen.status.replacing))
 
-    def _retire(self, look: Look, decision: Decision) -> None:
+    def retire(self, look: Look, decision: Decision) -> None:
         old = self.versions.get(self.clients.store, look.seen.ref.version(look.seen.status.replacing))
         moved, dead = self._move_leftovers(old, _required(look))
         self._delete_version(old.ref)
@@ -252,7 +302,9 @@ class Acts:
         moved, dead = self.clients.broker.move_rebounds(old.ref, new.ref), 0
         for step in old.steps:
             if step.id in kept:
-                moved += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), new.ref.exchange, input_key(step.id))
+                moved += self.clients.broker.move(
+                    old.ref.workspace, old.ref.queue(step.id), new.ref.exchange, input_key(step.id)
+                )
             else:
                 dead += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), "", old.ref.ref.dead_queue)
         return moved + dead, dead
@@ -279,26 +331,33 @@ def _by_controller(
     desired: Desired, now: datetime, why: str, *, state: WantedState | None = None, version: int | None = None
 ) -> Desired:
     return replace(
-        desired, state=state or desired.state, version=desired.version if version is None else version,
-        generation=desired.generation + 1, by="controller", at=timestamp(now), why=why, drain=False, force=False,
+        desired,
+        state=state or desired.state,
+        version=desired.version if version is None else version,
+        generation=desired.generation + 1,
+        by="controller",
+        at=timestamp(now),
+        why=why,
+        drain=False,
+        force=False,
     )
 
 
 _OF: Final[dict[Act, _ActFunction]] = {
-    Act.ENTER: Acts._enter,
-    Act.START: Acts._start,
-    Act.BRING_UP: Acts._bring_up,
-    Act.PREPARE_PARK: Acts._prepare_park,
-    Act.PARK: Acts._park,
-    Act.WAKE: Acts._wake,
-    Act.STOP_JOB: Acts._stop_job,
-    Act.CLEAN_UP: Acts._clean_up,
-    Act.INTERVENE: Acts._intervene,
-    Act.DROP: Acts._drop,
-    Act.REPLACE: Acts._replace,
-    Act.HAND_OVER: Acts._hand_over,
-    Act.SWITCH: Acts._switch,
-    Act.ROLL_BACK: Acts._roll_back,
-    Act.RETIRE: Acts._retire,
-    Act.RETIRE_DOWN: Acts._retire_down,
+    Act.ENTER: Acts.enter,
+    Act.START: Acts.start,
+    Act.BRING_UP: Acts.bring_up,
+    Act.PREPARE_PARK: Acts.prepare_park,
+    Act.PARK: Acts.park,
+    Act.WAKE: Acts.wake,
+    Act.STOP_JOB: Acts.stop_job,
+    Act.CLEAN_UP: Acts.clean_up,
+    Act.INTERVENE: Acts.intervene,
+    Act.DROP: Acts.drop,
+    Act.REPLACE: Acts.replace,
+    Act.HAND_OVER: Acts.hand_over,
+    Act.SWITCH: Acts.switch,
+    Act.ROLL_BACK: Acts.roll_back,
+    Act.RETIRE: Acts.retire,
+    Act.RETIRE_DOWN: Acts.retire_down,
 }

@@ -155,8 +155,12 @@ class Leader:
 def site(settings: Settings) -> Site:
     """What a job spec needs to know of this cluster."""
     return Site(
-        component_api=settings.component_api, component_dir=component_dir, amqp=_amqp_of_steps(settings),
-        driver=settings.step_driver, python=settings.step_python, kv_mount=settings.kv_mount,
+        component_api=settings.component_api,
+        component_dir=component_dir,
+        amqp=_amqp_of_steps(settings),
+        driver=settings.step_driver,
+        python=settings.step_python,
+        kv_mount=settings.kv_mount,
         datacenters=tuple(settings.datacenters.split(",")),
     )
 

@@ -60,14 +60,20 @@ class Memory:
                 known[step] = count
         return {step: restarts[step] - known[step] for step in not_ready if step in restarts}
 
-    def out_of_memory(self, ref: FlowRef, restarts: Mapping[str, int], killed: set[str], window_s: float) -> dict[str, int]:
+    def out_of_memory(
+        self, ref: FlowRef, restarts: Mapping[str, int], killed: set[str], window_s: float
+    ) -> dict[str, int]:
         """Kills for memory of each step within the window; `killed`: steps whose newest exit was one."""
         memory, now = self._of(ref), self._clock()
         for step in killed:
             if restarts.get(step, 0) != memory.oom_restarts.get(step):
                 memory.oom_at.setdefault(step, []).append(now)
         memory.oom_restarts = dict(restarts)
-        memory.oom_at = {step: recent for step, times in memory.oom_at.items() if (recent := [t for t in times if now - t < window_s])}
+        memory.oom_at = {
+            step: recent
+            for step, times in memory.oom_at.items()
+            if (recent := [t for t in times if now - t < window_s])
+        }
         return {step: len(times) for step, times in memory.oom_at.items()}
 
     def overfull(self, ref: FlowRef, depths: Mapping[str, int]) -> dict[str, float]:

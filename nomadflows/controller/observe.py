@@ -8,8 +8,8 @@ from typing import Final
 
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.topology import Binding, Exchange, Limits, Queue, topology
-from nomadflows.cluster.client import Nomad
 from nomadflows.clients import Clients
+from nomadflows.cluster.client import Nomad
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.workqueue import Hints
@@ -34,7 +34,13 @@ class Look:
 
 
 def look(
-    ref: FlowRef, hints: Hints, clients: Clients, versions: Versions, memory: Memory, tick_in_s: float | None, lead_s: float
+    ref: FlowRef,
+    hints: Hints,
+    clients: Clients,
+    versions: Versions,
+    memory: Memory,
+    tick_in_s: float | None,
+    lead_s: float,
 ) -> Look | None:
     """None when the flow does not exist (any more)."""
     record = clients.store.flow(ref)
@@ -44,16 +50,28 @@ def look(
     number = status.version or desired.version
     version = versions.get(clients.store, ref.version(number)) if number else None
     seen = Seen(
-        ref=ref, now=utc_now(), desired=desired, status=status,
-        current=VersionSeen(number), kind=record.meta.value.kind, workspace=workspace_type(clients, ref),
-        message="message" in hints, tick_in_s=tick_in_s, wake_lead_s=lead_s,
+        ref=ref,
+        now=utc_now(),
+        desired=desired,
+        status=status,
+        current=VersionSeen(number),
+        kind=record.meta.value.kind,
+        workspace=workspace_type(clients, ref),
+        message="message" in hints,
+        tick_in_s=tick_in_s,
+        wake_lead_s=lead_s,
     )
     if version is None:
         return Look(seen, record, None)
     limits = version.definition.limits
     seen = replace(
-        seen, replicas=version.replicas, idle_after_s=version.definition.idle_after_s,
-        queue_limits=(limits.messages, limits.bytes), retention_s=version.definition.retention_s, drain_s=limits.drain, ready_timeout_s=limits.ready_timeout,
+        seen,
+        replicas=version.replicas,
+        idle_after_s=version.definition.idle_after_s,
+        queue_limits=(limits.messages, limits.bytes),
+        retention_s=version.definition.retention_s,
+        drain_s=limits.drain,
+        ready_timeout_s=limits.ready_timeout,
     )
     seen = _through_servers(seen, version, clients, versions, memory)
     if FULL in hints and status.state in {FlowState.RUNNING, FlowState.SLEEPING} and not status.parking:
@@ -94,7 +112,8 @@ def _troubles(seen: Seen, version: Version, broker: Broker, memory: Memory) -> S
     processes = seen.current.processes
     killed = {step for step, note in processes.notes.items() if "oom" in note.lower()}
     return replace(
-        seen, overfull_s=memory.overfull(seen.ref, full),
+        seen,
+        overfull_s=memory.overfull(seen.ref, full),
         out_of_memory=memory.out_of_memory(seen.ref, processes.restarts, killed, seen.rules.out_of_memory_window_s),
     )
 
@@ -204,7 +223,9 @@ def see_queues(broker: Broker, version: Version, seen: VersionSeen, *, unacked: 
     return replace(seen, queues=known, rebounding=totals.rebounding)
 
 
-def _with_unacked(queues: dict[str, QueueSeen | None], unacked: Iterable[tuple[str, int]]) -> dict[str, QueueSeen | None]:
+def _with_unacked(
+    queues: dict[str, QueueSeen | None], unacked: Iterable[tuple[str, int]]
+) -> dict[str, QueueSeen | None]:
     known = dict(queues)
     for step, count in unacked:
         queue = known.get(step)

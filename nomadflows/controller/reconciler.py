@@ -8,8 +8,8 @@ from typing import Final
 
 import structlog
 
-from nomadflows.controller.acts import Acts
 from nomadflows.clients import Clients
+from nomadflows.controller.acts import Acts
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import FULL, Look, look
 from nomadflows.controller.scheduler import Scheduler
@@ -18,7 +18,8 @@ from nomadflows.controller.workqueue import Hints
 from nomadflows.controller.writer import Writer
 from nomadflows.model.errors import Conflict, NomadflowsError, NotFound
 from nomadflows.model.names import FlowRef, VersionRef
-from nomadflows.plan.decide import Act, Decision, decide, next_look_s
+from nomadflows.plan.decide import decide, next_look_s
+from nomadflows.plan.decision import Act, Decision
 from nomadflows.render.job import Site
 from nomadflows.store.leadership import Leadership
 from nomadflows.store.transaction import LostLeadership
@@ -33,7 +34,11 @@ class Reconciler:
     """Shared by the worker threads of a leader."""
 
     def __init__(
-        self, clients: Callable[[], Clients], fence: Leadership, scheduler: Scheduler, site: Site,
+        self,
+        clients: Callable[[], Clients],
+        fence: Leadership,
+        scheduler: Scheduler,
+        site: Site,
         wake_fed: Callable[[VersionRef, bool], None],
     ) -> None:
         self._clients = clients

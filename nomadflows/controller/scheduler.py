@@ -52,7 +52,10 @@ class Scheduler:
     """One thread of the leader. `early(ref)` is called `lead` before a tick of the flow."""
 
     def __init__(
-        self, clients: Callable[[], Clients], early: Callable[[FlowRef], None], is_leader: Callable[[], bool],
+        self,
+        clients: Callable[[], Clients],
+        early: Callable[[FlowRef], None],
+        is_leader: Callable[[], bool],
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._clients = clients

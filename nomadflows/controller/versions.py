@@ -92,5 +92,7 @@ def _resolve(store: Store, step: RunStep) -> ComponentVersion:
         found = known[0] if known else None
     if found is None:
         wanted = f"{step.use}@{step.pinned}" if step.pinned else step.use
-        raise NotFound(f"step {step.id}: component {wanted} is not known", hint="`nomadflows component list` shows what is")
+        raise NotFound(
+            f"step {step.id}: component {wanted} is not known", hint="`nomadflows component list` shows what is"
+        )
     return found

@@ -14,8 +14,18 @@ from nomadflows.controller import metrics
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look
 from nomadflows.model.errors import NomadflowsError
-from nomadflows.model.states import Condition, Desired, Event, FlowState, Status, StepState, StepStatus, parse_timestamp, timestamp
-from nomadflows.plan.decide import Decision
+from nomadflows.model.states import (
+    Condition,
+    Desired,
+    Event,
+    FlowState,
+    Status,
+    StepState,
+    StepStatus,
+    parse_timestamp,
+    timestamp,
+)
+from nomadflows.plan.decision import Decision
 from nomadflows.plan.seen import QueueSeen
 from nomadflows.store.keys import DESIRED
 from nomadflows.store.leadership import Leadership
@@ -26,7 +36,10 @@ log = structlog.get_logger()
 _FIGURES_EVERY_S: Final = 10.0
 # Reasons that come and go while all is well share one condition, so that they do not cause a write each.
 _WELL: Final = {
-    "Working": "AllStepsReady", "Idle": "AllStepsReady", "TickDue": "AllStepsReady", "AllocatedForGood": "AllStepsReady",
+    "Working": "AllStepsReady",
+    "Idle": "AllStepsReady",
+    "TickDue": "AllStepsReady",
+    "AllocatedForGood": "AllStepsReady",
 }
 _WELL_MESSAGE: Final = "Every step consumes its queue"
 
@@ -41,23 +54,33 @@ class Writer:
         self.counts = metrics.FlowCounts()
 
     def enter(
-        self, look: Look, decision: Decision, changes: Mapping[str, Any], *,
-        seconds: float | None = None, desired: Desired | None = None,
+        self,
+        look: Look,
+        decision: Decision,
+        changes: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        desired: Desired | None = None,
     ) -> None:
         """Write the state a decision leads to, with an event. `desired`: change that too, in the same transaction."""
         seen = look.seen
         state = decision.state or seen.status.state
         changed = state is not seen.status.state or "version" in changes
         status = replace(
-            seen.status, state=state, since=timestamp(seen.now) if changed else seen.status.since,
-            observed_generation=desired.generation if desired else seen.desired.generation, **changes,
+            seen.status,
+            state=state,
+            since=timestamp(seen.now) if changed else seen.status.since,
+            observed_generation=desired.generation if desired else seen.desired.generation,
+            **changes,
         )
         status = replace(status, steps=_steps(look, status), conditions=_conditions(look, status, decision))
         event = Event(timestamp(seen.now), decision.reason, decision.message, state.value, seconds, seen.desired.by)
         self._write(look, status, [event], desired)
         if state is not seen.status.state:
             metrics.TRANSITIONS.labels(seen.status.state.value, state.value, decision.reason).inc()
-        log.info("transition", flow=str(seen.ref), state=state.value, was=seen.status.state.value, reason=decision.reason)
+        log.info(
+            "transition", flow=str(seen.ref), state=state.value, was=seen.status.state.value, reason=decision.reason
+        )
 
     def update(self, look: Look, changes: Mapping[str, Any], decision: Decision | None) -> None:
         """Write changes that leave the state as it is; with an event if there is something to tell."""
@@ -74,7 +97,10 @@ class Writer:
         """Write what was seen while waiting, if it differs in more than figures, or if those are old."""
         seen = look.seen
         status = replace(
-            seen.status, **times, observed_generation=seen.desired.generation, steps=_steps(look, seen.status),
+            seen.status,
+            **times,
+            observed_generation=seen.desired.generation,
+            steps=_steps(look, seen.status),
             conditions=_conditions(look, seen.status, decision),
         )
         events = []
@@ -149,15 +175,26 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
     for step in version.steps:
         queue = (current.queues or {}).get(step.id)
         before = known.get(step.id)
-        steps.append(StepStatus(
-            id=step.id, kind=step.kind, component=status.components.get(step.id, step.use),
-            state=_step_state(status, queue, (current.job.counts if current.job else {}).get(step.id, 0)),
-            replicas=(current.job.counts if current.job else {}).get(step.id, 0),
-            consumers=queue.consumers if queue else 0, ready=queue.ready if queue else 0,
-            unacked=(queue.unacked if queue and queue.unacked is not None else before.unacked if before and queue and queue.consumers else 0),
-            restarts=current.processes.restarts.get(step.id, before.restarts if before else 0),
-            message="" if queue and queue.consumers else current.processes.notes.get(step.id, ""),
-        ))
+        steps.append(
+            StepStatus(
+                id=step.id,
+                kind=step.kind,
+                component=status.components.get(step.id, step.use),
+                state=_step_state(status, queue, (current.job.counts if current.job else {}).get(step.id, 0)),
+                replicas=(current.job.counts if current.job else {}).get(step.id, 0),
+                consumers=queue.consumers if queue else 0,
+                ready=queue.ready if queue else 0,
+                unacked=(
+                    queue.unacked
+                    if queue and queue.unacked is not None
+                    else before.unacked
+                    if before and queue and queue.consumers
+                    else 0
+                ),
+                restarts=current.processes.restarts.get(step.id, before.restarts if before else 0),
+                message="" if queue and queue.consumers else current.processes.notes.get(step.id, ""),
+            )
+        )
     return tuple(steps)
 
 

@@ -38,9 +38,7 @@ _SNAPSHOTS_WAIT_S: Final = 2.0
 class ComponentApi:
     """The handlers, as `routes` of an ASGI application. Clients are asked for in each request's thread."""
 
-    def __init__(
-        self, store: Callable[[], Store], vault: Callable[[], Vault], broker: Callable[[], Broker]
-    ) -> None:
+    def __init__(self, store: Callable[[], Store], vault: Callable[[], Vault], broker: Callable[[], Broker]) -> None:
         self._store = store
         self._vault = vault
         self._broker = broker
@@ -72,11 +70,17 @@ class ComponentApi:
             return _problem(404, f"version {version.number} has no step {request.path_params['step']}")
         self._snapshots_settled(version.workspace)
         snapshot = self._store().snapshot(version.ref, step.id)
-        return JSONResponse({
-            "id": step.id, "comp_id": step.use, "function": step.function, "config": step.config,
-            "snapshot": snapshot.value if snapshot else {},
-            "is_passthrough": step.passthrough, "variables": {},
-        })
+        return JSONResponse(
+            {
+                "id": step.id,
+                "comp_id": step.use,
+                "function": step.function,
+                "config": step.config,
+                "snapshot": snapshot.value if snapshot else {},
+                "is_passthrough": step.passthrough,
+                "variables": {},
+            }
+        )
 
     def _who(self, request: Request) -> VersionRef | None:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")

@@ -56,7 +56,9 @@ def _bound(host: str, port: int, stop: threading.Event) -> socket.socket | None:
             return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
             if not told:
-                log.info("the component API's address is taken; waiting for it", host=host, port=port, error=error.strerror)
+                log.info(
+                    "the component API's address is taken; waiting for it", host=host, port=port, error=error.strerror
+                )
             told = True
             stop.wait(_PAUSE_S)
     return None

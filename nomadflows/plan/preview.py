@@ -118,7 +118,9 @@ def policy_lines(old: Side | None, new: Side, absent: Sequence[str], *, differs:
         yield Line("policy", "~", f"{new.ref.vault_role}: put right, reads {reads}")
     for name in absent:
         yield Line(
-            "policy", "!", f"credential {name} does not exist: `nomadflows credential set {name} -w {new.ref.workspace}`"
+            "policy",
+            "!",
+            f"credential {name} does not exist: `nomadflows credential set {name} -w {new.ref.workspace}`",
         )
 
 

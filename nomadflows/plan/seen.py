@@ -68,7 +68,11 @@ class VersionSeen:
     @property
     def gone(self) -> bool:
         """No process of it is left: neither Nomad nor the broker knows one."""
-        return not any(self.processes.live.values()) and self.queues is not None and not any(q.consumers for q in self.queues.values() if q)
+        return (
+            not any(self.processes.live.values())
+            and self.queues is not None
+            and not any(q.consumers for q in self.queues.values() if q)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,11 @@ class Seen:
     wake_lead_s: float = 2.0
     failures: Mapping[str, int] = field(default_factory=dict)  # exits of a step since it was last ready
     out_of_memory: Mapping[str, int] = field(default_factory=dict)  # kills of a step for its memory, lately
-    overfull_s: Mapping[str, float] = field(default_factory=dict)  # since when a queue is over its mark and does not shrink
+    overfull_s: Mapping[str, float] = field(
+        default_factory=dict
+    )  # since when a queue is over its mark and does not shrink
     queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
-    rules: Rules = field(default_factory=lambda: Rules())
+    rules: Rules = Rules()
     retention_s: float = 7 * 86_400.0
     drifted: tuple[str, ...] = ()  # what strangers changed of the version's job, queues or role
 

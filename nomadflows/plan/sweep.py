@@ -5,7 +5,8 @@ Three listings tell that of thousands of flows at once; a look at each one would
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set as AbstractSet
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from nomadflows.model.states import Desired, FlowState, Status, WantedState
 
@@ -29,7 +30,8 @@ def holding(ready: Mapping[str, int]) -> dict[str, set[str]]:
     """From messages per queue: exchange (`<flow>.v<n>`) → its step queues that hold any."""
     found: dict[str, set[str]] = {}
     for queue, count in ready.items():
-        parts = queue.split(".", 2)
-        if count and len(parts) == 3:
-            found.setdefault(f"{parts[0]}.{parts[1]}", set()).add(parts[2])
+        flow, _, rest = queue.partition(".")
+        version, _, step = rest.partition(".")
+        if count and step:
+            found.setdefault(f"{flow}.{version}", set()).add(step)
     return found

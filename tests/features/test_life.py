@@ -54,7 +54,9 @@ def test_a_flow_starts_parks_wakes_and_stops(world: World, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("stage", ["Starting", "Running", "parking", "Sleeping", "waking", "publishing", "Stopping"])
-def test_a_controller_killed_at_any_stage_is_followed_by_one_that_finishes(world: World, tmp_path: Path, stage: str) -> None:
+def test_a_controller_killed_at_any_stage_is_followed_by_one_that_finishes(
+    world: World, tmp_path: Path, stage: str
+) -> None:
     world.deploy()
     name = f"killed-{stage.lower()}"
     out = tmp_path / "out"
@@ -124,7 +126,9 @@ def test_a_publish_over_a_running_flow_replaces_it_and_loses_nothing(world: Worl
     # When a new version is published
     world.publish_flow("published", relay(out, work_ms=1))
     # Then it takes over, and every message is processed once
-    eventually("version 2 runs", lambda: world.status(flow).version == 2 and world.status(flow).state.value == "Running", 90)
+    eventually(
+        "version 2 runs", lambda: world.status(flow).version == 2 and world.status(flow).state.value == "Running", 90
+    )
     assert set(world.all_arrive(out, range(200), 90).values()) == {1}
     eventually("version 1 has gone", lambda: world.nomad.job("default", "published.v1") is None)
     assert world.status(flow).replacing == 0

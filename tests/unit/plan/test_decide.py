@@ -10,7 +10,8 @@ import pytest
 
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Kind, Status, WantedState, WorkspaceType, timestamp
-from nomadflows.plan.decide import Act, decide, next_look_s
+from nomadflows.plan.decide import decide, next_look_s
+from nomadflows.plan.decision import Act
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
@@ -25,7 +26,10 @@ LIVE = Processes(live=STEPS)
 def seen(state: FlowState, wanted: str = "running", **changes: Any) -> Seen:
     status = Status(state=state, version=0 if state is FlowState.STOPPED else 1, since=timestamp(NOW), job_index=7)
     base = Seen(
-        ref=FlowRef("default", "orders"), now=NOW, status=status, replicas=STEPS,
+        ref=FlowRef("default", "orders"),
+        now=NOW,
+        status=status,
+        replicas=STEPS,
         desired=Desired(state=WantedState(wanted), version=1, generation=3, by="ann"),
         current=VersionSeen(1, job=UP, processes=LIVE, queues=CONSUMED, rebounding=0),
     )
@@ -103,7 +107,9 @@ def test_parking_takes_the_job_down_then_waits_for_the_last_process_then_sleeps(
 @pytest.mark.parametrize("how", ["signal", "queue"])
 def test_a_message_while_parking_always_wakes(job: JobSeen, how: str) -> None:
     queues = {**EMPTY, "orders": QueueSeen(1, 0)} if how == "queue" else EMPTY
-    view = seen(FlowState.RUNNING, status=PARKING, current=VersionSeen(1, job=job, queues=queues), message=how == "signal")
+    view = seen(
+        FlowState.RUNNING, status=PARKING, current=VersionSeen(1, job=job, queues=queues), message=how == "signal"
+    )
     assert decide(view).act is Act.WAKE
 
 
@@ -117,12 +123,15 @@ def test_a_parked_job_that_was_purged_by_hand_is_registered_again() -> None:
     assert (decision.act, decision.reason) == (Act.PARK, "DriftRepaired")
 
 
-@pytest.mark.parametrize(("current", "word"), [
-    (VersionSeen(1, queues=CONSUMED), "missing"),
-    (VersionSeen(1, job=JobSeen(7, {"orders": 5, "store": 2}), queues=CONSUMED), "counts"),
-    (VersionSeen(1, job=JobSeen(9, STEPS), queues=CONSUMED), "somebody else"),
-    (VersionSeen(1, job=UP, queues={**CONSUMED, "store": None}), "store"),
-])
+@pytest.mark.parametrize(
+    ("current", "word"),
+    [
+        (VersionSeen(1, queues=CONSUMED), "missing"),
+        (VersionSeen(1, job=JobSeen(7, {"orders": 5, "store": 2}), queues=CONSUMED), "counts"),
+        (VersionSeen(1, job=JobSeen(9, STEPS), queues=CONSUMED), "somebody else"),
+        (VersionSeen(1, job=UP, queues={**CONSUMED, "store": None}), "store"),
+    ],
+)
 def test_drift_of_a_running_flow_is_repaired(current: VersionSeen, word: str) -> None:
     decision = decide(seen(FlowState.RUNNING, current=current))
     assert (decision.act, decision.reason) == (Act.BRING_UP, "DriftRepaired")
@@ -140,7 +149,9 @@ def test_stopping_drains_if_asked_then_stops_the_job_then_waits_then_cleans_up()
     stopping = seen(FlowState.STOPPING, "stopped")
     assert decide(stopping).act is Act.STOP_JOB
     work = {**CONSUMED, "store": QueueSeen(3, 2, 1)}
-    busy = replace(stopping, desired=replace(stopping.desired, drain=True), current=replace(stopping.current, queues=work))
+    busy = replace(
+        stopping, desired=replace(stopping.desired, drain=True), current=replace(stopping.current, queues=work)
+    )
     assert "4 messages" in decide(busy).message
     leaving = replace(stopping, current=VersionSeen(1, processes=LIVE, queues=EMPTY))
     assert decide(leaving).act is Act.WAIT
@@ -156,9 +167,13 @@ def test_suspending_keeps_the_queues() -> None:
     assert (gone.state, "12 messages are kept" in gone.message) == (FlowState.SUSPENDED, True)
 
 
-@pytest.mark.parametrize(("workspace", "state"), [
-    (WorkspaceType.FULL, FlowState.SUSPENDING), (WorkspaceType.LIMITED, FlowState.STOPPING),
-])
+@pytest.mark.parametrize(
+    ("workspace", "state"),
+    [
+        (WorkspaceType.FULL, FlowState.SUSPENDING),
+        (WorkspaceType.LIMITED, FlowState.STOPPING),
+    ],
+)
 def test_five_start_failures_suspend_or_in_a_limited_workspace_stop(workspace: WorkspaceType, state: FlowState) -> None:
     view = VersionSeen(1, job=UP, queues={**CONSUMED, "store": QueueSeen(0, 0)})
     failing = seen(FlowState.STARTING, current=view, failures={"store": 5}, workspace=workspace)
@@ -172,14 +187,17 @@ def with_queue(ready: int, consumers: int = 2, size: int | None = None) -> Versi
     return VersionSeen(1, job=UP, queues={**CONSUMED, "store": QueueSeen(ready, consumers, 0, size)}, rebounding=0)
 
 
-@pytest.mark.parametrize(("view", "seconds", "act"), [
-    (with_queue(60_001), 10.0, Act.INTERVENE),
-    (with_queue(60_000), 10.0, Act.WAIT),  # 80 % is not over 80 %
-    (with_queue(60_001), 9.9, Act.WAIT),  # it may still shrink
-    (with_queue(60_001, consumers=0), 10.0, Act.WAIT),  # its step does not run: that is another trouble
-    (with_queue(20, size=170_000_000), 10.0, Act.INTERVENE),
-    (with_queue(20, size=160_000_000), 10.0, Act.WAIT),
-])
+@pytest.mark.parametrize(
+    ("view", "seconds", "act"),
+    [
+        (with_queue(60_001), 10.0, Act.INTERVENE),
+        (with_queue(60_000), 10.0, Act.WAIT),  # 80 % is not over 80 %
+        (with_queue(60_001), 9.9, Act.WAIT),  # it may still shrink
+        (with_queue(60_001, consumers=0), 10.0, Act.WAIT),  # its step does not run: that is another trouble
+        (with_queue(20, size=170_000_000), 10.0, Act.INTERVENE),
+        (with_queue(20, size=160_000_000), 10.0, Act.WAIT),
+    ],
+)
 def test_a_queue_over_its_mark_suspends_if_its_step_runs_and_it_does_not_shrink(
     view: VersionSeen, seconds: float, act: Act
 ) -> None:

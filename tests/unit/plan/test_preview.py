@@ -25,10 +25,14 @@ def _side(number: int, steps: list[dict[str, Any]] = STEPS, **more: Any) -> Side
 def test_a_first_version() -> None:
     new = _side(1)
     assert [line.text for line in preview.step_lines(None, new)] == [
-        "orders (trigger, files:watch)", "mapper:orders:store (mapper, mapper:map)", "store (action, sql:upsert)",
+        "orders (trigger, files:watch)",
+        "mapper:orders:store (mapper, mapper:map)",
+        "store (action, sql:upsert)",
     ]
     assert [line.text for line in preview.queue_lines(None, new, [])] == [
-        "orders.v1.orders", "orders.v1.mapper:orders:store", "orders.v1.store",
+        "orders.v1.orders",
+        "orders.v1.mapper:orders:store",
+        "orders.v1.store",
     ]
     assert list(preview.policy_lines(None, new, ["db"])) == [
         Line("policy", "+", "nomadflows.default.orders.v1: reads db"),
@@ -60,18 +64,25 @@ def test_another_version() -> None:
     assert set(preview.step_lines(old, new)) == {
         Line("steps", "~", "orders: settings path"),
         Line("steps", "+", "report (action, log:write)"),
-        Line("steps", "-", "store"), Line("steps", "-", "mapper:orders:store"),
+        Line("steps", "-", "store"),
+        Line("steps", "-", "mapper:orders:store"),
     }
-    assert Line("queues", "-", "orders.v1.store, what is left in it moves on") in list(preview.queue_lines(old, new, []))
+    assert Line("queues", "-", "orders.v1.store, what is left in it moves on") in list(
+        preview.queue_lines(old, new, [])
+    )
     assert list(preview.policy_lines(old, new, [])) == [
-        Line("policy", "+", "nomadflows.default.orders.v2: reads no credential"), Line("policy", "-", "nomadflows.default.orders.v1"),
+        Line("policy", "+", "nomadflows.default.orders.v2: reads no credential"),
+        Line("policy", "-", "nomadflows.default.orders.v1"),
     ]
-    assert list(preview.schedule_lines(old, new)) == [Line("schedule", "~", "*/3 * * * * (UTC) → 0 * * * * (Europe/Berlin)")]
+    assert list(preview.schedule_lines(old, new)) == [
+        Line("schedule", "~", "*/3 * * * * (UTC) → 0 * * * * (Europe/Berlin)")
+    ]
 
 
 def test_settings_of_the_flow() -> None:
     assert list(preview.setting_lines(_side(1), _side(2, idle_after="5s", description="new"))) == [
-        Line("settings", "~", "description default → new"), Line("settings", "~", "idle_after default → 5s"),
+        Line("settings", "~", "description default → new"),
+        Line("settings", "~", "idle_after default → 5s"),
     ]
     assert not list(preview.setting_lines(None, _side(1, idle_after="5s")))
 
@@ -94,7 +105,8 @@ def test_nomad_sees_nothing_to_change() -> None:
 
 def test_nomad_sees_a_change_by_hand() -> None:
     diff = {
-        "Type": "Edited", "Fields": [{"Name": "Priority", "Type": "Edited", "Old": "90", "New": "50"}],
+        "Type": "Edited",
+        "Fields": [{"Name": "Priority", "Type": "Edited", "Old": "90", "New": "50"}],
         "TaskGroups": [
             {"Name": "a", "Type": "None"},
             {"Name": "b", "Type": "Edited", "Fields": [{"Name": "Count", "Type": "Edited", "Old": "0", "New": "1"}]},
@@ -102,12 +114,17 @@ def test_nomad_sees_a_change_by_hand() -> None:
         ],
     }
     assert [line.text for line in preview.job_lines({"Diff": diff}, "orders.v1", {})] == [
-        "orders.v1: Priority 90 → 50", "orders.v1: b.Count 0 → 1", "orders.v1: c deleted",
+        "orders.v1: Priority 90 → 50",
+        "orders.v1: b.Count 0 → 1",
+        "orders.v1: c deleted",
     ]
 
 
 def test_a_group_that_fits_nowhere() -> None:
-    answer = {"Diff": {"Type": "Added"}, "FailedTGAllocs": {"a": {"NodesEvaluated": 1, "DimensionExhausted": {"memory": 1}}}}
+    answer = {
+        "Diff": {"Type": "Added"},
+        "FailedTGAllocs": {"a": {"NodesEvaluated": 1, "DimensionExhausted": {"memory": 1}}},
+    }
     assert list(preview.job_lines(answer, "orders.v1", {"a": 1}))[-1] == (
         Line("job", "!", "a cannot be placed now: no memory left (1 nodes)")
     )

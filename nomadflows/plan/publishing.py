@@ -1,0 +1,70 @@
+"""One version takes over from another: by `replace` (drain, leave, move, come up) or by `handover` (come up, switch,
+drain, leave, move). Either way nothing the old version could not finish is lost."""
+
+from __future__ import annotations
+
+from nomadflows.model.states import FlowState, parse_timestamp
+from nomadflows.plan.decision import BROKER_AWAY, SOON, Act, Decision, count_text
+from nomadflows.plan.seen import Seen
+
+
+def begin(seen: Seen, why: str) -> Decision | None:
+    old, new = seen.status.version, seen.desired.version
+    if seen.desired.strategy == "handover" and seen.status.state is FlowState.RUNNING:
+        if seen.status.incoming in {0, new}:
+            return (
+                None
+                if seen.status.incoming
+                else Decision(
+                    Act.HAND_OVER, "HandoverBegun", f"Version {new} warms up while version {old} goes on: {why}"
+                )
+            )
+        return Decision(
+            Act.ROLL_BACK, "HandoverSuperseded", f"Version {new} was published before its predecessor came up"
+        )
+    return Decision(Act.REPLACE, "Publishing", f"Version {new} replaces version {old}: {why}", FlowState.STARTING)
+
+
+def retire(seen: Seen) -> Decision | None:
+    """The replaced version: it drains, leaves, and what it could not finish moves over."""
+    if not seen.status.replacing or seen.old is None:
+        return None
+    old = seen.old
+    drained = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
+    if old.job is not None:
+        working = not old.job.is_parked and old.left != 0
+        if working and drained < seen.drain_s:
+            return Decision(
+                Act.WAIT,
+                "Draining",
+                f"Version {old.number} finishes what it holds: {count_text(old.left)}",
+                recheck_s=0.25,
+            )
+        return Decision(Act.RETIRE_DOWN, "Draining", f"Version {old.number} is taken down")
+    if not old.gone:
+        return Decision(Act.WAIT, "Draining", f"Processes of version {old.number} are leaving", recheck_s=SOON)
+    return Decision(
+        Act.RETIRE, "Replaced", f"Version {old.number} has gone; what it left moves to version {seen.status.version}"
+    )
+
+
+def hand_over(seen: Seen) -> Decision | None:
+    """The incoming version must be ready before anything is switched."""
+    new = seen.incoming
+    if new is None or new.queues is None:
+        return Decision(Act.WAIT, BROKER_AWAY, "RabbitMQ does not say whether the new version is ready", recheck_s=1.0)
+    if seen.desired.version != new.number:
+        return Decision(Act.ROLL_BACK, "HandoverSuperseded", f"Version {new.number} is no longer wanted")
+    if new.queues and all(queue and queue.consumers for queue in new.queues.values()):
+        return Decision(
+            Act.SWITCH, "Switched", f"Version {new.number} is ready and takes over from version {seen.status.version}"
+        )
+    asked = seen.seconds_since(parse_timestamp(seen.desired.at)) if seen.desired.at else 0.0
+    if asked > seen.ready_timeout_s:
+        notes = "; ".join(f"{step}: {note}" for step, note in new.processes.notes.items())
+        return Decision(
+            Act.ROLL_BACK,
+            "NotReadyInTime",
+            f"Version {new.number} was not ready within {seen.ready_timeout_s:.0f} s. {notes}".strip(),
+        )
+    return Decision(Act.WAIT, "WarmingUp", f"Version {new.number} warms up", recheck_s=SOON)

@@ -1,0 +1,103 @@
+"""When the controller suspends or stops a flow by itself: `Rules` says from when on, here is what is said."""
+
+from __future__ import annotations
+
+from nomadflows.model.lifecycle import ACTIVE, Signal, next_state
+from nomadflows.model.states import FlowState, WorkspaceType, parse_timestamp
+from nomadflows.plan.decision import Act, Decision
+from nomadflows.plan.seen import Seen
+
+
+def time_left(seen: Seen) -> float | None:
+    """Seconds until a flow of a limited workspace is stopped; None: never."""
+    if seen.workspace is not WorkspaceType.LIMITED or seen.status.state not in ACTIVE or not seen.status.started:
+        return None
+    return seen.rules.limited_ttl_s - seen.seconds_since(parse_timestamp(seen.status.started))
+
+
+def time_up(seen: Seen) -> Decision | None:
+    left = time_left(seen)
+    state = next_state(seen.status.state, Signal.TIME_UP, seen.kind, seen.workspace)
+    if left is None or left > 0 or state is None:
+        return None
+    hours = seen.rules.limited_ttl_s / 3600
+    return Decision(
+        Act.INTERVENE,
+        "TimeUp",
+        f"Flows of a limited workspace are stopped {hours:g} h after their start; start it again",
+        state,
+    )
+
+
+def not_resumed(seen: Seen) -> Decision | None:
+    """A flow that is overfull still would be suspended again at once: its cause is removed first, or --force."""
+    if seen.status.suspended_for != "QueueLimit" or seen.desired.force or seen.desired.version != seen.status.version:
+        return None
+    overfull = [step for step in seen.replicas if seen.is_overfull(step)]
+    if not overfull:
+        return None
+    return Decision(
+        Act.INTERVENE,
+        "QueueLimit",
+        f"Not resumed: {_fullness(seen, overfull[0])}. Publish a version that is faster or has higher limits, "
+        "or resume with --force",
+        FlowState.SUSPENDED,
+    )
+
+
+def start_failure(seen: Seen) -> Decision | None:
+    """Steps that cannot start, or are killed for their memory again and again."""
+    for step, failures in seen.failures.items():
+        if failures >= seen.rules.max_failures:
+            state = next_state(seen.status.state, Signal.START_FAILURES, seen.kind, seen.workspace)
+            return Decision(
+                Act.INTERVENE,
+                "StartFailures",
+                f"Step {step} failed to start {failures} times in a row{_note(seen, step)}. "
+                f"See `nomadflows flow logs {seen.ref.flow} --step {step}`, mend it, then resume",
+                state,
+            )
+    for step, kills in seen.out_of_memory.items():
+        if kills >= seen.rules.max_out_of_memory:
+            state = next_state(seen.status.state, Signal.OUT_OF_MEMORY, seen.kind, seen.workspace)
+            minutes = seen.rules.out_of_memory_window_s / 60
+            return Decision(
+                Act.INTERVENE,
+                "OutOfMemory",
+                f"Step {step} ran out of memory {kills} times in {minutes:g} minutes{_note(seen, step)}. "
+                "Publish a version with more `resources.memory` for it, then resume",
+                state,
+            )
+    return None
+
+
+def _note(seen: Seen, step: str) -> str:
+    note = seen.current.processes.notes.get(step, "")
+    return f": {note}" if note else ""
+
+
+def overflow(seen: Seen) -> Decision | None:
+    """A queue near its limit that does not shrink though its step runs: trying on cannot help."""
+    if seen.desired.force:
+        return None
+    for step, seconds in seen.overfull_s.items():
+        queue = (seen.current.queues or {}).get(step)
+        if queue and queue.consumers and seen.is_overfull(step) and seconds >= seen.rules.overfull_after_s:
+            state = next_state(seen.status.state, Signal.QUEUE_LIMIT, seen.kind, seen.workspace)
+            return Decision(
+                Act.INTERVENE,
+                "QueueLimit",
+                f"{_fullness(seen, step)}, and did not shrink for {seconds:.0f} s though the step runs. "
+                "Publish a version with more replicas, a faster step or higher `limits`, then resume; or stop the flow, "
+                "which drops the messages",
+                state,
+            )
+    return None
+
+
+def _fullness(seen: Seen, step: str) -> str:
+    queue = (seen.current.queues or {})[step]
+    messages, size = seen.queue_limits
+    held = f"{queue.ready} of {messages} messages" if queue else ""
+    held += f", {queue.bytes} of {size} bytes" if queue and queue.bytes else ""
+    return f"the queue of step {step} holds {held}, over {seen.rules.overfull_ratio:.0%} of a limit"

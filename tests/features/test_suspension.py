@@ -1,0 +1,79 @@
+"""Flows that the controller suspends by itself, and drift it repairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests as http
+
+from nomadflows.store import requests
+from tests.features.test_life import relay
+from tests.world import World, eventually
+
+pytestmark = pytest.mark.stack
+
+
+def test_a_step_that_fails_to_start_five_times_suspends_its_flow_and_keeps_its_messages(
+    world: World, tmp_path: Path
+) -> None:
+    world.deploy()
+    world.start_controller()
+    out = tmp_path / "out"
+    # Given a flow with a step that ends at once whenever it starts
+    flow = world.publish_flow("failing", relay(out, exit_at_start="3"))
+    requests.start(world.store, flow, by="test")
+    # Then the controller suspends it and says why
+    status = world.flow_becomes(flow, "Suspended", 60)
+    assert status.suspended_for == "StartFailures"
+    record = world.store.flow(flow)
+    assert record is not None
+    assert record.desired.value.by == "controller"
+    assert "note" in record.desired.value.why
+    # And what is sent meanwhile is kept, and processed once the step is mended and the flow resumed
+    world.send(flow, range(5))
+    world.publish_flow("failing", relay(out))
+    requests.resume(world.store, flow, by="test")
+    assert set(world.all_arrive(out, range(5), 60).values()) == {1}
+
+
+def test_a_queue_over_80_percent_suspends_and_force_resumes(world: World, tmp_path: Path) -> None:
+    world.deploy()
+    world.start_controller()
+    out = tmp_path / "out"
+    definition = {**relay(out, work_ms=3000), "limits": {"messages": 50}}
+    flow = world.start_flow("overfull", definition)
+    # When a queue passes 80 % of its limit and does not shrink to speak of
+    world.send(flow, range(49), step="note")
+    status = world.flow_becomes(flow, "Suspended", 60)
+    assert status.suspended_for == "QueueLimit"
+    # Then a plain resume is refused with the reason, and a forced one goes on
+    requests.resume(world.store, flow, by="test")
+    eventually("it is refused", lambda: any("Not resumed" in e.message for e in world.events(flow)))
+    requests.resume(world.store, flow, by="test", force=True)
+    world.flow_becomes(flow, "Running", 60)
+
+
+@pytest.mark.parametrize("what", ["purged", "stopped", "scaled", "queue deleted"])
+def test_what_strangers_change_is_repaired(world: World, tmp_path: Path, what: str) -> None:
+    world.deploy()
+    world.start_controller()
+    out = tmp_path / "out"
+    definition = {**relay(out), "idle_after": "60s"}
+    flow = world.start_flow(f"drift-{what.replace(' ', '-')}", definition)
+    job = flow.version(1).job_id
+    nomad = world.settings.nomad_addr
+    if what == "purged":
+        http.delete(f"{nomad}/v1/job/{job}", params={"purge": "true"}, timeout=5).raise_for_status()
+    elif what == "stopped":
+        http.delete(f"{nomad}/v1/job/{job}", timeout=5).raise_for_status()
+    elif what == "scaled":
+        body = {"Count": 3, "Target": {"Group": "note"}}
+        http.post(f"{nomad}/v1/job/{job}/scale", json=body, timeout=5).raise_for_status()
+    else:
+        with world.channel() as channel:
+            channel.queue_delete(flow.version(1).queue("note"))
+    eventually("it says so", lambda: any(e.reason == "DriftRepaired" for e in world.events(flow)), 40)
+    eventually("all steps consume", lambda: all(s.consumers == s.replicas == 1 for s in world.status(flow).steps), 60)
+    world.send(flow, range(10))
+    world.all_arrive(out, range(10), 60)
