@@ -171,12 +171,31 @@ def _mapper(step: StepDefinition, mapper_id: str, config: dict[str, Any], **fed_
     )
 
 
+def replicas(steps: Sequence[RunStep], scale: Mapping[str, int]) -> dict[str, int]:
+    """Processes per step: as published, unless `scale` says otherwise."""
+    return {step.id: scale.get(_paced_by(step), step.replicas) for step in steps}
+
+
+def _paced_by(step: RunStep) -> str:
+    """A mapper has as many processes as the step it follows."""
+    return step.after[0] if step.kind == "mapper" and step.after else step.id
+
+
 def same_graph(a: FlowDefinition, b: FlowDefinition) -> bool:
-    """Whether a suspended flow may go on with the other definition: the same steps, fed by the same steps, doing the
-    same functions. Mappings, settings, credentials, component versions and sizes may differ, since messages that wait
-    in a queue still find the step they wait for."""
+    """Whether two definitions have the same visible steps, fed by the same steps, doing the same functions."""
     return _shape(a) == _shape(b)
 
 
 def _shape(definition: FlowDefinition) -> set[tuple[object, ...]]:
-    return {(s.id, s.kind, s.use, s.function, frozenset(s.after), s.error_handler) for s in expand(definition)}
+    before = predecessors(definition.steps)
+    trigger = definition.trigger.id
+    return {
+        (s.id, s.id == trigger, s.component, s.function, frozenset(before[s.id]), s.error_handler)
+        for s in definition.steps
+    }
+
+
+def lost_mappers(old: FlowDefinition, new: FlowDefinition) -> list[str]:
+    """Mappers that only the old one has: messages that wait for them would find nobody in the new one."""
+    kept = {step.id for step in expand(new)}
+    return [step.id for step in expand(old) if step.kind == "mapper" and step.id not in kept]

@@ -12,24 +12,40 @@ Decisions that the sources leave open:
 * Resume runs the newest version: what was mended while suspended takes effect. Its steps must be the same ones,
   so publishing another graph over a suspended flow is refused.
 * A draft that says what the newest version says makes no version (NothingToPublish), unless forced.
+* While a flow is suspended a mapping may be changed or added, not removed: messages may wait for its mapper.
+* `scale` and `repair` are settings of the flow, not of one wish: they outlive stop and start. A publish that changes
+  the `replicas` of a step ends the step's scale, since its author's word is the newer one.
+* A deleted flow can be restored for KEPT. Until then its name is taken: a new flow of that name is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nomadflows.model.errors import Refused
+from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.names import FlowRef
-from nomadflows.model.states import Desired, FlowState, Kind, Meta, Status, WantedState
+from nomadflows.model.states import (
+    Deleted,
+    Desired,
+    FlowState,
+    Kind,
+    Meta,
+    Status,
+    WantedState,
+    parse_timestamp,
+    timestamp,
+)
 
 Json = dict[str, Any]
 
 STRATEGIES: Final = ("replace", "handover")
-_COMPONENT_VERSION: Final = re.compile(r"@[^:]*")
+MOST_REPLICAS: Final = 20
+KEPT: Final = timedelta(hours=48)
 
 
 class NothingToPublish(Refused):
@@ -41,19 +57,6 @@ def digest(definition: Json) -> str:
     content = {key: value for key, value in definition.items() if key != "kind"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def graph(definition: Json) -> list[Json]:
-    """What may not change while a flow is suspended: the steps, what they run, what feeds them."""
-    return [
-        {
-            "id": step.get("id"),
-            "use": _COMPONENT_VERSION.sub("", str(step.get("use", ""))),
-            "after": step.get("after"),
-            "error_handler": bool(step.get("error_handler")),
-        }
-        for step in definition.get("steps", ())
-    ]
 
 
 def may_apply(ref: FlowRef, meta: Meta, kind: Kind) -> Refused | None:
@@ -75,12 +78,33 @@ def may_publish(
         return Refused(f"flow {ref} has no draft to publish", hint="`nomadflows flow apply FILE` makes one")
     if latest is not None and not forced and digest(draft) == digest(latest):
         return NothingToPublish(f"the draft of flow {ref} is the same as its newest version; nothing to publish")
-    if desired.state is WantedState.SUSPENDED and current is not None and graph(draft) != graph(current):
+    if desired.state is WantedState.SUSPENDED and current is not None and (obstacle := _obstacle(current, draft)):
         return Refused(
-            f"flow {ref} is suspended: its mappings, credentials and component versions may change, its steps may not",
+            f"flow {ref} is suspended: its mappings, credentials and component versions may change; {obstacle}",
             hint=f"`nomadflows flow stop {ref.flow}` (drops its messages) or resume it, then publish",
         )
     return None
+
+
+def _obstacle(current: Json, draft: Json) -> str:
+    """Why messages that wait in a suspended flow could not go on with the draft; "" if they could."""
+    from nomadflows.model import graph
+    from nomadflows.model.flow import FlowDefinition
+
+    old, new = FlowDefinition.from_json(current), FlowDefinition.from_json(draft)
+    if not graph.same_graph(old, new):
+        return "its steps and what feeds them may not"
+    if lost := graph.lost_mappers(old, new):
+        return f"a mapping may not be removed ({', '.join(lost)}), since messages may wait for it"
+    return ""
+
+
+def may_revert(ref: FlowRef, meta: Meta, number: int, definition: Json | None) -> Refused | None:
+    """`definition`: that of version `number`, None if there is no such version."""
+    if definition is not None:
+        return None
+    kept = f"versions 1 to {meta.latest} are published" if meta.latest else "none is published yet"
+    return Refused(f"flow {ref} has no version {number}: {kept}", hint=f"`nomadflows flow versions {ref.flow}` lists them")
 
 
 def may_start(ref: FlowRef, meta: Meta, desired: Desired, status: Status) -> Refused | None:
@@ -164,14 +188,78 @@ def may_delete(ref: FlowRef, desired: Desired, status: Status) -> Refused | None
     )
 
 
+def deleted(meta: Meta, *, by: str, now: str, until: datetime) -> Deleted:
+    """What stands for a flow from its deletion on."""
+    return Deleted(at=now, until=timestamp(until), meta=meta, by=by)
+
+
+def is_expired(mark: Deleted, now: datetime) -> bool:
+    """Whether a deleted flow is to be removed for good."""
+    return now >= parse_timestamp(mark.until)
+
+
+def may_restore(ref: FlowRef, mark: Deleted, now: datetime) -> Refused | None:
+    if not is_expired(mark, now):
+        return None
+    return Refused(f"flow {ref} cannot be restored: it is being removed for good since {mark.until}")
+
+
+def name_is_taken(ref: FlowRef, mark: Deleted) -> Refused:
+    """The refusal of a new flow that is called like a deleted one."""
+    return Refused(
+        f"flow {ref} was deleted{f' by {mark.by}' if mark.by else ''} at {mark.at} and is kept until {mark.until}",
+        hint=f"`nomadflows flow restore {ref.flow}` brings it back, `nomadflows flow delete {ref.flow} --for-good` frees its name",
+    )
+
+
+def may_scale(ref: FlowRef, definition: Json | None, step: str, count: int) -> Refused | InputError | None:
+    """`definition`: of the version that runs, or that a start would run."""
+    if definition is None:
+        return Refused(f"flow {ref} has no published version to scale", hint=f"`nomadflows flow publish {ref.flow}`, then again")
+    if not 1 <= count <= MOST_REPLICAS:
+        return InputError(f"{count} processes of a step; allowed: 1 to {MOST_REPLICAS}")
+    steps = [str(known["id"]) for known in definition["steps"]]
+    if step not in steps:
+        return InputError(f"flow {ref} has no step {step!r}; it has {', '.join(steps)}")
+    return None
+
+
+def scaled(desired: Desired, definition: Json, step: str, count: int) -> dict[str, int]:
+    """What `Desired.scale` becomes; a step that has as many processes as published is not in it."""
+    others = {name: number for name, number in desired.scale.items() if name != step}
+    return others if _replicas(definition).get(step) == count else others | {step: count}
+
+
+def carried_scale(scale: Mapping[str, int], old: Json | None, new: Json) -> dict[str, int]:
+    """What is left of the scale when another version takes over: steps that are there still, and whose `replicas`
+    the new version does not change."""
+    before, after = _replicas(old or {}), _replicas(new)
+    return {step: count for step, count in scale.items() if step in after and before.get(step) == after[step] != count}
+
+
+def _replicas(definition: Json) -> dict[str, int]:
+    return {str(step["id"]): int(step.get("replicas", 1)) for step in definition.get("steps", ())}
+
+
 def wish(desired: Desired, state: WantedState, *, version: int, by: str, at: str, why: str = "") -> Desired:
     """The next wish: one generation newer; what was said along with the last one holds no longer."""
-    return Desired(state=state, version=version, generation=desired.generation + 1, by=by, at=at, why=why)
+    return Desired(
+        state=state, version=version, generation=desired.generation + 1, by=by, at=at, why=why,
+        scale=desired.scale, repair=desired.repair,
+    )  # fmt: skip
 
 
-def replaced(desired: Desired, version: int, strategy: str, *, by: str, at: str, why: str) -> Desired:
+def adjusted(desired: Desired, *, by: str, at: str, why: str, **settings: Any) -> Desired:
+    """The same wish with other settings: one generation newer, so that the controller answers it."""
+    return replace(desired, generation=desired.generation + 1, by=by, at=at, why=why, **settings)
+
+
+def replaced(
+    desired: Desired, version: int, strategy: str, *, by: str, at: str, why: str, ready_timeout: float = 0.0
+) -> Desired:
     """The wish after a publish over an active flow: the same state, another version."""
-    return replace(wish(desired, desired.state, version=version, by=by, at=at, why=why), strategy=strategy)
+    wished = wish(desired, desired.state, version=version, by=by, at=at, why=why)
+    return replace(wished, strategy=strategy, ready_timeout=ready_timeout)
 
 
 def _active(desired: Desired, status: Status) -> str:

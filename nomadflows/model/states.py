@@ -113,6 +113,21 @@ class Meta(_Document):
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted(_Document):
+    """Stands in the place of a deleted flow's `meta` until it is restored, or removed for good."""
+
+    at: str
+    until: str  # from then on it is removed for good
+    meta: Meta
+    by: str = ""
+
+    @classmethod
+    def from_json(cls, data: Json) -> Deleted:
+        known = cls._known(data)
+        return cls(**{**known, "meta": Meta.from_json(known["meta"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Desired(_Document):
     """What somebody wants of a flow. `generation` grows with each wish; the controller answers with
     `observed_generation`."""
@@ -126,6 +141,9 @@ class Desired(_Document):
     drain: bool = False  # stop: finish what is queued first
     strategy: str = "replace"  # publish over an active flow: replace | handover
     force: bool = False  # resume although the cause of a suspension is still there
+    ready_timeout: float = 0.0  # publish: seconds the new version may take to come up; 0: as its definition says
+    scale: dict[str, int] = field(default_factory=dict)  # step → processes, instead of what the version says
+    repair: bool = True  # whether the controller puts right what somebody else changed in the servers
 
     @classmethod
     def from_json(cls, data: Json) -> Desired:
@@ -158,6 +176,7 @@ class StepStatus(_Document):
     unacked: int = 0
     restarts: int = 0
     message: str = ""  # why it is not Running, from Nomad's newest task event
+    ready_s: float | None = None  # from the last start or wake to its first consumer
 
     @classmethod
     def from_json(cls, data: Json) -> StepStatus:

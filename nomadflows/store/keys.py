@@ -16,6 +16,7 @@ DRAFT: Final = "draft"
 DESIRED: Final = "desired"
 STATUS: Final = "status"
 EVENTS: Final = "events"
+DELETED: Final = "deleted"  # takes the place of `meta`
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class Keys:
 
     def snapshot(self, ref: FlowRef, step: str) -> str:
         return self.snapshots(ref) + step
+
+    def deleted_flows(self, keys: Iterable[str]) -> list[FlowRef]:
+        """As `flow_names`: the flows that are deleted and can still be restored."""
+        split = (key[len(self.flows()) :].split("/") for key in keys if key.endswith("/" + DELETED))
+        return sorted(FlowRef(parts[0], parts[1]) for parts in split if len(parts) == 3)  # noqa: PLR2004
 
     @property
     def inbox(self) -> str:

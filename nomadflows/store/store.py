@@ -14,12 +14,12 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.semver import semver_key
-from nomadflows.model.states import Event, Status
+from nomadflows.model.states import Deleted, Event, Status
 from nomadflows.store import history
 from nomadflows.store.consul_client import ConsulClient, Entry
 from nomadflows.store.documents import FlowRecord, InboxEntry, Unreadable, Versioned, decode
 from nomadflows.store.inbox import MOST_AT_ONCE, read_entry
-from nomadflows.store.keys import DRAFT, EVENTS, META, STATUS, Keys
+from nomadflows.store.keys import DELETED, DRAFT, EVENTS, META, STATUS, Keys
 from nomadflows.store.listing import read_flow, read_flows
 from nomadflows.store.transaction import Change, Delete, Exists, Fence, Set, commit
 
@@ -59,6 +59,20 @@ class Store:
         """Names alone: a tenth of the cost of `flows`."""
         refs, _ = self.keys.flow_names(self.client.names(self.keys.flows(workspace)))
         return refs
+
+    def deleted_flow(self, ref: FlowRef) -> Versioned[Deleted] | None:
+        """What stands in the place of a flow that was deleted and can be restored; None if there is no such one."""
+        found = self.client.get(self.keys.flow(ref, DELETED))
+        return _deleted(found) if found else None
+
+    def deleted_flows(self, workspace: str | None = None) -> dict[FlowRef, Versioned[Deleted]]:
+        """Every flow that was deleted and can be restored, sorted."""
+        found = ((ref, self.deleted_flow(ref)) for ref in self.deleted_refs(workspace))
+        return {ref: mark for ref, mark in found if mark is not None}
+
+    def deleted_refs(self, workspace: str | None = None) -> list[FlowRef]:
+        """Their names alone."""
+        return self.keys.deleted_flows(self.client.names(self.keys.flows(workspace)))
 
     def wait_flow(self, ref: FlowRef, index: int, wait_s: float) -> tuple[FlowRecord, int]:
         """The flow once its status differs from what `index` stands for, or the wait is over; index 0: at once.
@@ -191,6 +205,13 @@ class Store:
 
 def _last_word(entry: Entry) -> str:
     return entry.key.rpartition("/")[2]
+
+
+def _deleted(entry: Entry) -> Versioned[Deleted]:
+    try:
+        return Versioned(Deleted.from_json(decode(entry)), entry.index)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Unreadable(entry.key, error) from error
 
 
 def _component(entry: Entry) -> ComponentVersion:

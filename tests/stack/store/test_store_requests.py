@@ -90,7 +90,7 @@ def test_a_suspended_flow_is_mended_by_publish_and_resume_but_keeps_its_graph(st
     requests.start(store, ref, by="b")
     requests.suspend(store, ref, by="b", why="repair")
     requests.apply(store, ref, OTHER_GRAPH, by="b")
-    with pytest.raises(Refused, match="its steps may not"):
+    with pytest.raises(Refused, match="its steps and what feeds them may not"):
         requests.publish(store, ref, by="b")
     requests.apply(store, ref, OTHER, by="b")
     requests.publish(store, ref, by="b")
@@ -141,7 +141,7 @@ def test_run_now_is_a_key_in_the_inbox(store, ref):
     assert store.flow(ref).desired.value.generation == 1
 
 
-def test_delete_takes_all_of_a_stopped_flow_and_nothing_else(store, ref):
+def test_a_deleted_flow_is_hidden_and_comes_back_as_it_was(store, ref):
     neighbour = FlowRef("default", "orders-2")
     requests.apply(store, neighbour, DEFINITION, by="b")
     store.put_snapshot(ref, "tick", {"at": 1})
@@ -149,18 +149,107 @@ def test_delete_takes_all_of_a_stopped_flow_and_nothing_else(store, ref):
     with pytest.raises(Refused, match="only a stopped flow"):
         requests.delete(store, ref, by="b")
     requests.stop(store, ref, by="b")
+    requests.apply(store, ref, OTHER, by="anna")
+    before = store.flow(ref)
     requests.delete(store, ref, by="b")
 
     assert store.flow(ref) is None
-    assert store.client.names(store.keys.tree(ref)) == []
-    assert [record.ref for record in store.flows()] == [neighbour]
+    assert [record.ref for record in store.flows()] == store.flow_refs() == [neighbour]
+    assert list(store.deleted_flows()) == [ref]
     assert inbox(store)[-1] == ("default/orders", "deleted")
-    with pytest.raises(NotFound, match="there is no flow default/orders"):
-        requests.start(store, ref, by="b")
+    for refused in (requests.start, requests.delete, requests.publish):
+        with pytest.raises(NotFound, match="flow default/orders was deleted at .*\n.*flow restore orders"):
+            refused(store, ref, by="b")
+    with pytest.raises(Refused, match="delete orders --for-good"):
+        requests.apply(store, ref, DEFINITION, by="b")
     with pytest.raises(Conflict):
         store.put_snapshot(ref, "tick", {"at": 2})  # a straggler does not bring it back
     with pytest.raises(Conflict):
         store.write_status(ref, Status(), expected_index=0, fence=None)
+
+    requests.restore(store, ref, by="b")
+    after = store.flow(ref)
+    assert (after.meta.value, after.desired, after.has_draft) == (before.meta.value, before.desired, True)
+    assert (len(store.versions(ref)), store.snapshots(ref), store.deleted_flows()) == (1, {"tick": {"at": 1}}, {})
+    with pytest.raises(NotFound, match="is not deleted"):
+        requests.restore(store, ref, by="b")
+
+
+def test_a_flow_removed_for_good_leaves_nothing_and_its_name_is_free(store, ref):
+    neighbour = FlowRef("default", "orders-2")
+    requests.apply(store, neighbour, DEFINITION, by="b")
+    requests.delete(store, ref, by="b")
+    stale = store.deleted_flow(ref)
+    requests.forget(store, ref, by="b")
+    with pytest.raises(Refused, match="being removed for good"):
+        requests.restore(store, ref, by="b")
+    with pytest.raises(Conflict):
+        requests.purge(store, ref, stale, fence=None)
+    requests.purge(store, ref, store.deleted_flow(ref), fence=None)
+
+    assert store.client.names(store.keys.tree(ref)) == []
+    assert store.flow_refs() == [neighbour]
+    with pytest.raises(NotFound, match="there is no deleted flow"):
+        requests.forget(store, ref, by="b")
+    assert requests.apply(store, ref, DEFINITION, by="b").created
+
+
+def test_a_flow_that_was_restored_meanwhile_is_not_removed(store, ref):
+    requests.delete(store, ref, by="b")
+    mark = store.deleted_flow(ref)
+    requests.restore(store, ref, by="b")
+
+    with pytest.raises(Conflict, match="is not deleted any more"):
+        requests.purge(store, ref, mark, fence=None)
+    assert store.flow(ref) is not None
+
+
+def test_an_old_version_comes_back_as_a_new_one_and_the_draft_stays(store, ref):
+    requests.apply(store, ref, OTHER, by="anna")
+    requests.publish(store, ref, by="anna")
+    requests.start(store, ref, by="anna")
+    requests.apply(store, ref, OTHER_GRAPH, by="anna")
+
+    with pytest.raises(requests.NothingToPublish):
+        requests.revert(store, ref, 2, by="b")
+    with pytest.raises(Refused, match="has no version 9: versions 1 to 2 are published"):
+        requests.revert(store, ref, 9, by="b")
+    assert requests.revert(store, ref, 1, by="b", strategy="handover", ready_timeout=7.0) == 3
+
+    assert store.version(ref.version(3))["definition"] == store.version(ref.version(1))["definition"]
+    assert store.version(ref.version(3))["note"] == "as version 1"
+    assert store.draft(ref).value["definition"] == OTHER_GRAPH
+    desired = store.flow(ref).desired.value
+    assert (desired.version, desired.strategy, desired.ready_timeout) == (3, "handover", 7.0)
+
+
+def test_scale_is_a_setting_that_a_publish_of_other_replicas_ends(store, ref):
+    requests.start(store, ref, by="b")
+    requests.scale(store, ref, "write", 3, by="anna")
+    wished = requests.scale(store, ref, "write", 3, by="ben")
+    assert (wished.scale, wished.generation, wished.by) == ({"write": 3}, 2, "anna")
+    with pytest.raises(InputError, match="no step 'x'"):
+        requests.scale(store, ref, "x", 3, by="b")
+
+    requests.apply(store, ref, OTHER, by="anna")
+    requests.publish(store, ref, by="anna")
+    assert store.flow(ref).desired.value.scale == {"write": 3}
+    requests.stop(store, ref, by="b")
+    more = DEFINITION | {"steps": [DEFINITION["steps"][0], DEFINITION["steps"][1] | {"replicas": 2}]}
+    requests.apply(store, ref, more, by="anna")
+    requests.publish(store, ref, by="anna")
+    assert store.flow(ref).desired.value.scale == {}
+
+
+def test_repair_is_paused_and_resumed_without_touching_the_wish(store, ref):
+    requests.start(store, ref, by="b", why="go")
+    requests.set_repair(store, ref, repair=False, by="anna", why="a look by hand")
+    paused = store.flow(ref).desired.value
+    requests.set_repair(store, ref, repair=False, by="ben")
+    assert store.flow(ref).desired.value == paused
+    assert (paused.state, paused.repair, paused.why) == (WantedState.RUNNING, False, "repair paused: a look by hand")
+    requests.set_repair(store, ref, repair=True, by="anna")
+    assert store.flow(ref).desired.value.repair
 
 
 class Interrupted(Store):
@@ -207,6 +296,12 @@ class Interrupted(Store):
             "by ben",
         ),
         (lambda s: requests.start(s, REF, by="me"), lambda s: requests.delete(s, REF, by="ben"), "it was deleted"),
+        (lambda s: requests.scale(s, REF, "write", 2, by="me"), lambda s: requests.delete(s, REF, by="ben"), "it was deleted"),
+        (
+            lambda s: requests.set_repair(s, REF, repair=False, by="me"),
+            lambda s: requests.start(s, REF, by="ben"),
+            "by ben: running",
+        ),
     ],
 )
 def test_of_two_that_change_a_flow_at_once_one_wins_and_the_other_is_told(store, ref, mine, theirs, said):

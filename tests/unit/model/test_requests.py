@@ -1,6 +1,8 @@
 """What people may ask of a flow in which state, without a server."""
 
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,6 +18,7 @@ NEW = Meta("orders")
 STOPPED = Desired(WantedState.STOPPED, 3, 4)
 RUNNING = Desired(WantedState.RUNNING, 3, 5, by="anna@desk")
 SUSPENDED = Desired(WantedState.SUSPENDED, 3, 6, by="controller")
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def status(state: FlowState) -> Status:
@@ -148,22 +151,121 @@ def test_the_kind_makes_no_difference_between_versions():
 @pytest.mark.parametrize(
     ("mended", "allowed"),
     [
-        ({"id": "b", "use": "sql@1.1.0:upsert", "map": {"x": "y"}, "credential": "db"}, True),
-        ({"id": "b", "use": "sql:upsert", "with": {"table": "t"}, "replicas": 2}, True),
-        ({"id": "b", "use": "log:write"}, False),
-        ({"id": "c", "use": "sql:upsert"}, False),
-        ({"id": "b", "use": "sql:upsert", "after": "a"}, False),
+        ({"id": "b", "use": "sql@1.1.0:upsert", "map": {"x": "z"}, "credential": "db"}, True),
+        ({"id": "b", "use": "sql:upsert", "map": "$", "with": {"table": "t"}, "replicas": 2}, True),
+        ({"id": "b", "use": "sql:upsert", "map": {"x": "y"}, "after": "a"}, True),
+        ({"id": "b", "use": "log:write", "map": {"x": "y"}}, False),
+        ({"id": "c", "use": "sql:upsert", "map": {"x": "y"}}, False),
+        ({"id": "b", "use": "sql:upsert", "map": {"x": "y"}, "error_handler": True}, False),
     ],
 )
 def test_while_suspended_all_but_the_graph_may_change(mended, allowed):
     trigger = {"id": "a", "use": "timer:tick"}
-    before = steps(trigger, {"id": "b", "use": "sql@1.0.0:upsert"})
+    before = steps(trigger, {"id": "b", "use": "sql@1.0.0:upsert", "map": {"x": "y"}})
 
     refusal = rules.may_publish(REF, SUSPENDED, steps(trigger, mended), before, before, forced=False)
 
     assert (refusal is None) is allowed
     if refusal:
-        assert "its steps may not" in str(refusal)
+        assert "its steps and what feeds them may not" in str(refusal)
+
+
+def test_while_suspended_a_mapping_is_not_removed_since_messages_may_wait_for_it():
+    plain = steps({"id": "a", "use": "timer:tick"}, {"id": "b", "use": "log:write"})
+    mapped = steps({"id": "a", "use": "timer:tick"}, {"id": "b", "use": "log:write", "map": {"x": "y"}})
+
+    assert rules.may_publish(REF, SUSPENDED, mapped, plain, plain, forced=False) is None
+    refusal = rules.may_publish(REF, SUSPENDED, plain, mapped, mapped, forced=False)
+    assert "may not be removed (mapper:a:b)" in str(refusal)
+
+
+def test_a_graph_may_change_while_stopped_or_running():
+    one, other = steps({"id": "a", "use": "timer:tick"}), steps({"id": "b", "use": "timer:tick"})
+
+    for desired in (STOPPED, RUNNING):
+        assert rules.may_publish(REF, desired, one, other, None, forced=False) is None
+
+
+# revert
+
+
+def test_a_version_that_was_never_published_cannot_be_gone_back_to():
+    assert rules.may_revert(REF, PUBLISHED, 2, steps()) is None
+    assert "no version 7: versions 1 to 3 are published" in str(rules.may_revert(REF, PUBLISHED, 7, None))
+    assert "none is published yet" in str(rules.may_revert(REF, NEW, 1, None))
+
+
+# scale and repair
+
+
+THREE = steps(
+    {"id": "a", "use": "timer:tick"}, {"id": "b", "use": "sql:upsert", "replicas": 2}, {"id": "c", "use": "log:write"}
+)
+
+
+@pytest.mark.parametrize(
+    ("definition", "step", "count", "said"),
+    [
+        (THREE, "b", 20, None),
+        (THREE, "b", 1, None),
+        (THREE, "b", 21, "allowed: 1 to 20"),
+        (THREE, "b", 0, "allowed: 1 to 20"),
+        (THREE, "x", 2, "no step 'x'; it has a, b, c"),
+        (None, "b", 2, "no published version"),
+    ],
+)
+def test_what_may_be_scaled(definition, step, count, said):
+    refusal = rules.may_scale(REF, definition, step, count)
+
+    assert (refusal is None) is (said is None)
+    assert said is None or said in str(refusal)
+
+
+def test_scaling_to_what_is_published_ends_the_scale():
+    desired = Desired(WantedState.RUNNING, 1, 1, scale={"b": 4, "c": 3})
+
+    assert rules.scaled(desired, THREE, "b", 5) == {"b": 5, "c": 3}
+    assert rules.scaled(desired, THREE, "b", 2) == {"c": 3}
+
+
+def test_a_publish_that_changes_replicas_ends_the_scale_of_that_step_alone():
+    b = {"id": "b", "use": "sql:upsert"}
+    scale = {"b": 4, "c": 3}
+
+    assert rules.carried_scale(scale, THREE, THREE | {"description": "new"}) == scale
+    assert rules.carried_scale(scale, THREE, steps(*THREE["steps"][:1], b | {"replicas": 3}, THREE["steps"][2])) == {"c": 3}
+    assert rules.carried_scale(scale, THREE, steps(*THREE["steps"][:2])) == {"b": 4}
+    assert rules.carried_scale(scale, None, THREE) == {}
+
+
+def test_scale_and_repair_outlive_a_wish_and_drain_does_not():
+    old = Desired(WantedState.RUNNING, 1, 1, drain=True, scale={"b": 4}, repair=False)
+
+    new = rules.wish(old, WantedState.STOPPED, version=1, by="b", at="now")
+
+    assert (new.scale, new.repair, new.drain) == ({"b": 4}, False, False)
+
+
+def test_a_setting_changes_nothing_else_of_a_wish():
+    old = Desired(WantedState.RUNNING, 3, 5, "a", "then", "go", strategy="handover", force=True)
+
+    new = rules.adjusted(old, by="b", at="now", why="w", repair=False)
+
+    assert new == replace(old, generation=6, by="b", at="now", why="w", repair=False)
+
+
+# delete and restore
+
+
+def test_a_deleted_flow_is_kept_for_48_hours_and_no_longer():
+    mark = rules.deleted(PUBLISHED, by="anna", now="2026-01-31T10:00:00.000Z", until=NOON + rules.KEPT)
+
+    assert mark.until == "2026-02-02T12:00:00.000Z"
+    assert not rules.is_expired(mark, NOON + rules.KEPT - timedelta(milliseconds=1))
+    assert rules.is_expired(mark, NOON + rules.KEPT)
+    assert rules.may_restore(REF, mark, NOON) is None
+    assert "is being removed for good since 2026-02-02" in str(rules.may_restore(REF, mark, NOON + rules.KEPT))
+    assert "was deleted by anna at 2026-01-31T10" in str(rules.name_is_taken(REF, mark))
 
 
 # run now, delete

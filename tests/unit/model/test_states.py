@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nomadflows.model.states import (
     Condition,
+    Deleted,
     Desired,
     Event,
     Kind,
@@ -26,6 +27,7 @@ conditions = st.builds(
 )
 step_statuses = st.builds(StepStatus, id=texts, kind=texts, component=texts, ready=st.integers(0, 10**6))
 documents = st.one_of(
+    st.builds(Deleted, at=texts, until=texts, meta=st.builds(Meta), by=texts),
     st.builds(Meta),
     st.builds(Desired),
     st.builds(Event),

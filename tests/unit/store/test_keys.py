@@ -35,3 +35,11 @@ def test_flow_names_are_read_back_and_look_alikes_are_not():
 
     assert refs == [FlowRef("a", "one"), FlowRef("b", "two")]
     assert drafts == {FlowRef("a", "one"), FlowRef("c", "ghost")}
+
+
+def test_deleted_flows_are_read_back_and_are_no_flows():
+    below = "nomadflows/flows/"
+    keys = [below + "b/two/deleted", below + "a/one/deleted", below + "a/one/draft", below + "c/three/snapshots/deleted"]
+
+    assert KEYS.deleted_flows(keys) == [FlowRef("a", "one"), FlowRef("b", "two")]
+    assert KEYS.flow_names(keys)[0] == []
