@@ -24,6 +24,7 @@ def init(config: Json) -> None:
 
 
 def process(message: Message, config: Json, snapshot: Json) -> Message:
+    database.load()
     from sqlalchemy.exc import DBAPIError
 
     row, key = message.body, _key(config)
@@ -72,10 +73,14 @@ def _table(engine: Engine, config: Json, key: list[str], row: Json) -> Table:
     name = str(config["table"])
     identity = (str(engine.url), name)
     with _lock:
-        if identity not in _known:
-            create = config.get("create_table") is not False
-            _known[identity] = tables.find_or_create(engine, name, key, row, create=create)
-        return _known[identity]
+        create = config.get("create_table") is not False
+        table = _known.get(identity)
+        if table is None:
+            table = tables.find_or_create(engine, name, key, row, create=create)
+        if create and tables.lacking(table, row):
+            table = tables.widened(engine, name, row)
+        _known[identity] = table
+        return table
 
 
 def _statement(dialect: str, table: Table, key: list[str], values: Json) -> Any:

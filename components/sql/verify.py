@@ -11,6 +11,7 @@ Json = dict[str, Any]
 
 def verify(credential: Json) -> None:
     """Raises what is wrong; the message names no password."""
+    database.load()
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
