@@ -73,7 +73,7 @@ def fill(harness: Harness, count: int) -> None:
     """So many equal messages with the headers a step's output has."""
     harness.channel.queue_purge(f"{harness.name}.data")
     harness.send({"text": "x" * 1000})
-    method, properties, body = harness.channel.basic_get(harness.queue, auto_ack=True)
+    _, properties, body = harness.channel.basic_get(harness.queue, auto_ack=True)
     properties.delivery_mode = 2
     for _ in range(count):
         harness.channel.basic_publish("", harness.queue, body, properties)

@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +55,9 @@ class Reply(NamedTuple):
     failed: bool = False
 
 
+_loading: Final = threading.Lock()
+
+
 class Crypto:
     """AES-256-CBC with PKCS7 padding, key = SHA-256 of the password, one fixed IV: what the contract asks for."""
 
@@ -68,14 +72,15 @@ class Crypto:
 
     def load(self) -> Any:
         """Import `cryptography`: 10 ms that a starting process spends while it waits for the broker."""
-        if self._cipher is None:
-            import hashlib
+        with _loading:  # two threads that import it at once see half-made modules
+            if self._cipher is None:
+                import hashlib
 
-            from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+                from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-            key = hashlib.sha256(self._password.encode()).digest()
-            self._cipher = Cipher(algorithms.AES(key), modes.CBC(self._iv))
-        return self._cipher
+                key = hashlib.sha256(self._password.encode()).digest()
+                self._cipher = Cipher(algorithms.AES(key), modes.CBC(self._iv))
+            return self._cipher
 
     def encrypt(self, plain: bytes) -> bytes:
         encryptor = (self._cipher or self.load()).encryptor()

@@ -69,7 +69,7 @@ class Message:
         return f"Message(id={self.id!r})"  # bodies do not belong in logs
 
 
-class Rebound(Exception):  # noqa: N818 - not a failure: the message comes back after a while
+class Rebound(Exception):
     """Raise it when a message cannot be worked now but could be later: the other system is away or says wait."""
 
 

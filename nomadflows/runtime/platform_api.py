@@ -33,7 +33,7 @@ class ApiRefusalError(Exception):
         self.status = status
 
 
-class Abandoned(Exception):  # noqa: N818 - not a failure: the process was told to stop
+class Abandoned(Exception):
     """The process was told to stop while it waited for the API."""
 
 
