@@ -3,6 +3,7 @@
 
 A folder of orders becomes rows in a SQLite database; the flow parks, wakes for a new file, is stopped and purged.
 It works in the workspace `demo` and the folder `demo` beside the local stack's data, and leaves the stack running.
+Told again, it publishes the next version of the same flow.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FLOW = "orders-to-warehouse"
 FIRST, MORE = 300, 25  # orders of the first and of the second file
 
 
-class DemoFailed(Exception):  # noqa: N818 - it reads as what it is
+class DemoFailed(Exception):
     """Something did not come about; the demo ends with its sentence."""
 
 
@@ -55,18 +56,20 @@ class Folder:
         return self.root / f"{FLOW}.yaml"
 
     def begin(self) -> None:
-        """Empty, with a copy of the example flow that watches a folder of the demo's and parks after 5 s."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        """A new folder, with a copy of the example flow: it watches a folder of the demo's, parks soon, and gets its ticks from
+        the demo, so that the story does not depend on the minute it is told in."""
+        shutil.rmtree(self.root.parent, ignore_errors=True)
         self.orders.mkdir(parents=True)
         text = (HERE / f"{FLOW}.yaml").read_text(encoding="utf-8")
         text = re.sub(r"(?m)^(\s*path: ).*$", lambda found: found[1] + json.dumps(str(self.orders)), text)
-        text = re.sub(r"(?m)^(idle_after: )\S+", r"\g<1>5s", text)
+        text = re.sub(r"(?m)^(idle_after: ).*$", r"\g<1>5s # parked soon, so that one can watch it", text)
+        text = re.sub(r"(?m)^(schedule: ).*$", r'\g<1>"0 4 * * *" # at night; the demo uses `flow run-now`', text)
         self.flow_file.write_text(text, encoding="utf-8")
 
 
 def main() -> int:
     begun = time.monotonic()
-    folder = Folder(home() / "demo")
+    folder = Folder(home() / "demo" / time.strftime("%Y%m%d-%H%M%S"))
     try:
         said = tell(folder)
     except DemoFailed as failure:
@@ -84,7 +87,7 @@ def tell(folder: Folder) -> str:
     title("1. The servers: RabbitMQ, Consul, OpenBao (or Vault), Nomad, and a controller")
     cli("dev", "up")
     settings = load_settings()
-    clear_away_an_earlier_demo()
+    end_an_earlier_demo()
     folder.begin()
     look("Nomad", f"{settings.nomad_addr}/ui")
     look("Consul", f"{settings.consul_addr}/ui")
@@ -110,12 +113,12 @@ def fill_warehouse(folder: Folder, settings: Settings) -> tuple[int, Decimal]:
     print(f"\n{folder.flow_file.read_text(encoding='utf-8')}")
     cli("flow", "validate", str(folder.flow_file))
     cli("flow", "apply", str(folder.flow_file))
-    cli("flow", "publish", FLOW, "--note", "first")
+    cli("flow", "publish", FLOW, "--note", "demo")
     cli("flow", "start", FLOW, "--wait")
-    look("Nomad", f"{settings.nomad_addr}/ui/jobs/{FLOW}.v1@{WORKSPACE}", "a job with five groups, one process each")
+    look("Nomad", f"{settings.nomad_addr}/ui/jobs/{job()}@{WORKSPACE}", "a job with five groups, one process each")
     look(
         "Consul", f"{settings.consul_addr}/ui/dc1/kv/{settings.kv_prefix}/flows/{WORKSPACE}/{FLOW}/",
-        "desired, status, events, versions/1",
+        "desired, status, events, versions",
     )
 
     title("4. A tick now, instead of waiting for the schedule: orders become rows")
@@ -133,11 +136,11 @@ def watch_it_park(settings: Settings) -> None:
     print("waiting until nothing was left to do for 5 s …", flush=True)
     until("the flow sleeps", 90, lambda: flow()["status"]["state"] == "Sleeping")
     cli("flow", "show", FLOW)
-    running = nomad_running(settings)
-    print(f"\nprocesses that Nomad runs for {FLOW}.v1: {running}")
+    running = nomad_running(settings, job())
+    print(f"\nprocesses that Nomad runs for {job()}: {running}")
     if running:
         raise DemoFailed(f"Nomad still runs {running} processes of a sleeping flow")
-    look("Nomad", f"{settings.nomad_addr}/ui/jobs/{FLOW}.v1@{WORKSPACE}", "the job is still there, labelled Scaled Down")
+    look("Nomad", f"{settings.nomad_addr}/ui/jobs/{job()}@{WORKSPACE}", "the job is still there, labelled Scaled Down")
 
 
 def wake_it(folder: Folder, first: tuple[int, Decimal]) -> float | None:
@@ -154,10 +157,11 @@ def wake_it(folder: Folder, first: tuple[int, Decimal]) -> float | None:
 
 def stop_it(settings: Settings) -> None:
     title("7. Stop: processes, queues and rights are gone; the definition and its history stay")
+    name = job()
     cli("flow", "stop", FLOW, "--yes", "--wait")
-    if nomad_running(settings) is not None:
+    if nomad_running(settings, name) is not None:
         raise DemoFailed("Nomad still knows the job of a stopped flow")
-    print(f"\nNomad knows no job {FLOW}.v1 any more")
+    print(f"\nNomad knows no job {name} any more")
     cli("flow", "list")
     cli("flow", "versions", FLOW)
 
@@ -196,13 +200,12 @@ def flow() -> dict[str, Any]:
     return data
 
 
-def clear_away_an_earlier_demo() -> None:
-    if quietly("flow", "show", FLOW) is None:
-        return
-    print(f"\n(an earlier demo left its flow in the workspace {WORKSPACE}: it is stopped and deleted)", flush=True)
-    quietly("flow", "stop", FLOW, "--yes", "--wait")
-    if quietly("flow", "delete", FLOW, "--yes") is None:
-        raise DemoFailed(f"the flow of an earlier demo cannot be deleted: `nomadflows flow delete -w {WORKSPACE} {FLOW}`")
+def end_an_earlier_demo() -> None:
+    """Its flow may run still; what this demo publishes is then the next version of it."""
+    shown = quietly("flow", "show", FLOW, "-o", "json")
+    if shown is not None and json.loads(shown)["desired"]["state"] != "stopped":
+        print("\n(an earlier demo left its flow running: it is stopped)", flush=True)
+        quietly("flow", "stop", FLOW, "--yes", "--wait")
 
 
 def write_orders(folder: Folder, name: str, first: int, count: int) -> tuple[int, Decimal]:
@@ -251,10 +254,15 @@ def show_rows(folder: Folder) -> None:
     database.close()
 
 
-def nomad_running(settings: Settings) -> int | None:
-    """How many processes Nomad runs for version 1; None when it knows no such job."""
+def job() -> str:
+    """The Nomad job of the version that is active."""
+    return f"{FLOW}.v{flow()['status']['version']}"
+
+
+def nomad_running(settings: Settings, name: str) -> int | None:
+    """How many processes Nomad runs for a job; None when it knows no such job."""
     headers = {"X-Nomad-Token": settings.nomad_token} if settings.nomad_token else {}
-    url = f"{settings.nomad_addr}/v1/job/{FLOW}.v1/summary?namespace={WORKSPACE}"
+    url = f"{settings.nomad_addr}/v1/job/{name}/summary?namespace={WORKSPACE}"
     try:
         with urlopen(Request(url, headers=headers), timeout=5) as answer:  # noqa: S310 - the stack's own address
             groups = json.load(answer)["Summary"].values()

@@ -37,6 +37,7 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "publish": ("nomadflows.cli.flow_define", "publish", "Make the draft the next version."),
         "versions": ("nomadflows.cli.flow_look", "versions", "List the published versions."),
         "delete": ("nomadflows.cli.flow_define", "delete", "Remove a stopped flow and all its versions."),
+        "restore": ("nomadflows.cli.flow_define", "restore", "Bring a deleted flow back."),
     }),
     ("Look", {
         "list": ("nomadflows.cli.flow_look", "list_", "List flows and their states."),

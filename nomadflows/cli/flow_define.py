@@ -15,6 +15,7 @@ from nomadflows.cli.flow_state import existing, outcome
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import Goal, wait_for, wait_options
 from nomadflows.model.errors import InputError, Refused, ServerUnreachable
+from nomadflows.model.names import FlowRef
 from nomadflows.model.states import WantedState
 
 if TYPE_CHECKING:
@@ -133,24 +134,55 @@ def publish(session: Session, *, flow: str, strategy: str, note: str, force: boo
 
 @click.command()
 @flow_argument
+@click.option("--for-good", is_flag=True, help="Not to be restored; frees the name.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @pass_session
-def delete(session: Session, *, flow: str, yes: bool) -> None:
-    """Remove a stopped flow: its draft, all its versions, its history.
+def delete(session: Session, *, flow: str, for_good: bool, yes: bool) -> None:
+    """Remove a stopped flow: its draft, all its versions, its history. It can be restored for a while.
 
     \b
-    Example:
+    Examples:
       nomadflows flow delete orders-to-warehouse
+      nomadflows flow delete orders-to-warehouse --for-good --yes
     """
     from nomadflows.store import requests
 
     ref = session.ref(flow)
-    record = existing(session, ref)
+    gone = for_good and session.store.deleted_flow(ref) is not None
+    record = None if gone else existing(session, ref)
     if not yes:
-        if not sys.stdin.isatty():
-            raise Refused(f"{ref} is not deleted: nobody is there to confirm", hint="give --yes")
-        versions = record.meta.value.latest
-        if not click.confirm(f"Delete {ref} with its {versions} version{'' if versions == 1 else 's'}?", err=True):
-            raise Refused(f"{ref} is not deleted")
-    requests.delete(session.store, ref, by=session.user)
-    output.emit(session.output, {"workspace": ref.workspace, "flow": ref.flow, "deleted": True}, lambda: f"{ref} is deleted")
+        _confirm_deletion(ref, record.meta.value.latest if record else 0)
+    mark = requests.delete(session.store, ref, by=session.user) if record else None
+    if for_good:
+        mark = requests.forget(session.store, ref, by=session.user)
+    until = "" if for_good or mark is None else mark.until
+    output.emit(
+        session.output,
+        {"workspace": ref.workspace, "flow": ref.flow, "deleted": True, "restorable_until": until or None},
+        lambda: f"{ref} is deleted" + (f"; until {until} `nomadflows flow restore {ref.flow}` brings it back" if until else " for good"),
+    )
+
+
+def _confirm_deletion(ref: FlowRef, versions: int) -> None:
+    if not sys.stdin.isatty():
+        raise Refused(f"{ref} is not deleted: nobody is there to confirm", hint="give --yes")
+    if not click.confirm(f"Delete {ref} with its {versions} version{'' if versions == 1 else 's'}?", err=True):
+        raise Refused(f"{ref} is not deleted")
+
+
+@click.command()
+@flow_argument
+@pass_session
+def restore(session: Session, *, flow: str) -> None:
+    """Bring a deleted flow back as it was: stopped, with its draft, versions and history.
+
+    \b
+    Examples:
+      nomadflows flow list --deleted
+      nomadflows flow restore orders-to-warehouse
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    requests.restore(session.store, ref, by=session.user)
+    output.emit(session.output, show.show_json(existing(session, ref)), lambda: f"{ref} is back, stopped")

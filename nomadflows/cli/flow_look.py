@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.command("list")
 @click.option("--all", "-a", "everywhere", is_flag=True, help="Flows of all workspaces.")
 @click.option("--state", type=click.Choice([state.value for state in FlowState], case_sensitive=False), help="Only these.")
+@click.option("--deleted", is_flag=True, help="Flows that were deleted and can be restored.")
 @pass_session
-def list_(session: Session, everywhere: bool, state: str | None) -> None:
+def list_(session: Session, *, everywhere: bool, state: str | None, deleted: bool) -> None:
     """List flows and their states.
 
     \b
@@ -31,9 +32,24 @@ def list_(session: Session, everywhere: bool, state: str | None) -> None:
       nomadflows flow list --all --state Suspended
       nomadflows flow list -o json | jq -r '.[].flow'
     """
-    records = session.store.flows(None if everywhere else session.settings.workspace)
+    workspace = None if everywhere else session.settings.workspace
+    if deleted:
+        _print_deleted(session, workspace)
+        return
+    records = session.store.flows(workspace)
     rows = [row for row in map(views.list_json, records) if state is None or row["state"] == state]
     output.emit(session.output, rows, lambda: views.list_text(rows))
+
+
+def _print_deleted(session: Session, workspace: str | None) -> None:
+    rows = [
+        {"workspace": ref.workspace, "flow": ref.flow, "at": mark.value.at, "by": mark.value.by, "restorable_until": mark.value.until}
+        for ref, mark in session.store.deleted_flows(workspace).items()
+    ]
+    output.emit(session.output, rows, lambda: output.table(
+        ["WORKSPACE", "FLOW", "DELETED AT", "BY", "RESTORABLE UNTIL"], [list(row.values()) for row in rows],
+        none="No deleted flow can be restored.",
+    ))
 
 
 @click.command()

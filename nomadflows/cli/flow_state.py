@@ -171,11 +171,17 @@ def _set_kind(session: Session, flow: str, kind: Kind) -> None:
 
 
 def existing(session: Session, ref: FlowRef) -> FlowRecord:
-    """The flow, or NotFound with the way to find it."""
+    """The flow, or NotFound with the way to find it or to bring it back."""
     record = session.store.flow(ref)
-    if record is None:
+    if record is not None:
+        return record
+    mark = session.store.deleted_flow(ref)
+    if mark is None:
         raise NotFound(f"there is no flow {ref}", hint=f"nomadflows flow list -w {ref.workspace}")
-    return record
+    raise NotFound(
+        f"flow {ref} was deleted at {mark.value.at}",
+        hint=f"`nomadflows flow restore {ref.flow}` brings it back, until {mark.value.until}",
+    )
 
 
 def unprocessed(session: Session, record: FlowRecord) -> int | None:

@@ -78,7 +78,7 @@ def test_unchanged_file(cli: Cli, published: str, flow_file: WriteFlow) -> None:
         ("credential: warehouse", "after: store", "cycle"),
     ],
 )
-def test_wrong_files_are_told_by_line_and_nothing_is_stored(  # noqa: PLR0917
+def test_wrong_files_are_told_by_line_and_nothing_is_stored(
     good: str, bad: str, line: str, cli: Cli, flow_file: WriteFlow, store: Store, settings: Settings
 ) -> None:
     path = flow_file(FLOW.replace(good, bad))
@@ -132,11 +132,22 @@ def test_suspend_and_resume(cli: Cli, published: str) -> None:
     cli.ok("flow", "run-now", published)
 
 
-def test_delete(cli: Cli, published: str) -> None:
+def test_delete_and_restore(cli: Cli, published: str) -> None:
     assert "nobody is there to confirm" in cli("flow", "delete", published).err
     cli.ok("flow", "delete", published, "--yes")
-    assert cli("flow", "show", published).code == 1
+    gone = cli("flow", "show", published)
+    assert gone.code == 1
+    assert f"`nomadflows flow restore {published}` brings it back" in gone.err
     assert cli("flow", "delete", published, "--yes").code == 1
+    assert [row["flow"] for row in cli.ok("flow", "list", "--deleted", "-o", "json").json] == [published]
+    cli.ok("flow", "restore", published)
+    assert cli.ok("flow", "versions", published, "-o", "json").json[0]["number"] == 1
+    assert cli.ok("flow", "list", "--deleted", "-o", "json").json == []
+
+
+def test_delete_for_good(cli: Cli, published: str) -> None:
+    cli.ok("flow", "delete", published, "--for-good", "--yes")
+    assert "removed for good" in cli("flow", "restore", published).err
 
 
 def test_wait_without_a_controller_runs_out(cli: Cli, published: str) -> None:
