@@ -69,6 +69,8 @@ class Acts:
         version = self.versions.get(self.clients.store, seen.ref.version(number))
         resolved = version.resolve(self.clients.store)
         old = status.version if status.state is FlowState.SUSPENDED and status.version != number else 0
+        if old:  # what the suspended version kept moves into the new one's queues before that comes up
+            self._prepare(version)
         self.writer.enter(
             look,
             decision,

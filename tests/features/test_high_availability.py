@@ -59,7 +59,8 @@ def test_a_killed_leader_is_followed_within_twice_the_time_to_live_and_flows_run
 
 def test_a_paused_leader_that_comes_back_changes_nothing(world: World, tmp_path: Path) -> None:
     world.deploy()
-    first = world.start_controller()
+    # (its component API elsewhere: a paused process would hold the port that steps ask at)
+    first = world.start_controller(NOMADFLOWS_COMPONENT_API_BIND="127.0.0.1:0")
     world.someone_leads()
     before = world.leader()
     world.start_controller()

@@ -41,7 +41,7 @@ def test_a_queue_over_80_percent_suspends_and_force_resumes(world: World, tmp_pa
     world.deploy()
     world.start_controller()
     out = tmp_path / "out"
-    definition = {**relay(out, work_ms=3000), "limits": {"messages": 50}}
+    definition = {**relay(out, work_ms=25_000), "limits": {"messages": 50}}
     flow = world.start_flow("overfull", definition)
     # When a queue passes 80 % of its limit and does not shrink to speak of
     world.send(flow, range(49), step="note")
