@@ -109,7 +109,7 @@ def fill_warehouse(folder: Folder, settings: Settings) -> tuple[int, Decimal]:
     cli("credential", "list")
 
     title(f"3. A folder with {FIRST} orders, and the flow that watches it")
-    expected = write_orders(folder, "orders-2026-01.csv", 1, FIRST)
+    expected = write_orders(folder, 1, 1, FIRST)
     print(f"\n{folder.flow_file.read_text(encoding='utf-8')}")
     cli("flow", "validate", str(folder.flow_file))
     cli("flow", "apply", str(folder.flow_file))
@@ -145,7 +145,7 @@ def watch_it_park(settings: Settings) -> None:
 
 def wake_it(folder: Folder, first: tuple[int, Decimal]) -> float | None:
     title(f"6. A new file with {MORE} orders: the next tick wakes the flow")
-    count, total = write_orders(folder, "orders-2026-02.csv", FIRST + 1, MORE)
+    count, total = write_orders(folder, 2, FIRST + 1, MORE)
     cli("flow", "run-now", FLOW, "--wait")
     await_rows(folder, (first[0] + count, first[1] + total))
     show_rows(folder)
@@ -208,8 +208,10 @@ def end_an_earlier_demo() -> None:
         quietly("flow", "stop", FLOW, "--yes", "--wait")
 
 
-def write_orders(folder: Folder, name: str, first: int, count: int) -> tuple[int, Decimal]:
-    """A file of orders, complete at once; returns how many rows and what total must come of it."""
+def write_orders(folder: Folder, part: int, first: int, count: int) -> tuple[int, Decimal]:
+    """A file of orders, complete at once; returns how many rows and what total must come of it. The flow remembers
+    what it has read by name and content, so that a demo told again needs a name of its own."""
+    name = f"orders-{folder.root.name}-{part}.csv"
     command = [
         str(HERE / "make_orders.py"), "--first", str(first), "--orders", str(count), "--out", str(folder.orders / name),
     ]
