@@ -177,6 +177,11 @@ def _refuse_tag(event: Any) -> None:
         raise YamlError(_line(event), f"the tag {event.tag} is not allowed; allowed: plain values, lists and mappings")
 
 
+def reads_as_text(text: str) -> bool:
+    """Whether an unquoted word is taken for what it looks like: text."""
+    return isinstance(_plain(text), str)
+
+
 def _scalar(event: Any) -> str | float | bool | None:
     text: str = event.value
     if event.tag == "tag:yaml.org,2002:str":
