@@ -25,7 +25,7 @@ from nomadflows.model.states import (
     parse_timestamp,
     timestamp,
 )
-from nomadflows.plan.decision import Decision
+from nomadflows.plan.decision import ASKED_FOR, Decision
 from nomadflows.plan.seen import QueueSeen
 from nomadflows.store.keys import DESIRED
 from nomadflows.store.leadership import Leadership
@@ -74,7 +74,7 @@ class Writer:
             **changes,
         )
         status = replace(status, steps=_steps(look, status), conditions=_conditions(look, status, decision))
-        event = Event(timestamp(seen.now), decision.reason, decision.message, state.value, seconds, seen.desired.by)
+        event = Event(timestamp(seen.now), decision.reason, decision.message, state.value, seconds, _by(decision, seen.desired))
         self._write(look, status, [event], desired)
         if state is not seen.status.state:
             metrics.TRANSITIONS.labels(seen.status.state.value, state.value, decision.reason).inc()
@@ -136,6 +136,11 @@ class Writer:
         store.write_status(
             look.seen.ref, status, events, expected_index=record.status.index, fence=self._fence, also=also
         )
+
+
+def _by(decision: Decision, desired: Desired) -> str:
+    """Whose doing an event is: of the person whose wish it answers, else of the controller."""
+    return desired.by if decision.reason in ASKED_FOR else "controller"
 
 
 def _awake(look: Look, status: Status) -> tuple[Status, Event]:

@@ -13,7 +13,7 @@ from typing import Final
 from nomadflows.devstack.release import Report
 
 
-class BuildUnavailable(Exception):  # noqa: N818 - not an error yet: the next source is tried
+class BuildUnavailable(Exception):
     """This machine cannot build it, and why."""
 
 

@@ -118,6 +118,9 @@ client {{
   }}
 
   template {{
+    # Saves a process for each template at each start. raw_exec has no boundary that the sandbox could guard.
+    disable_file_sandbox = true
+
     # A vault that is away for a while is waited for; giving up would kill steps that run.
     vault_retry {{
       attempts    = 0
@@ -133,6 +136,9 @@ plugin "raw_exec" {{
   }}
 }}
 """
+# Each task has three helper processes that are Nomad's own program and inherit this: collecting garbage less often
+# while they start makes five tasks start in two thirds of the time, at no cost in memory (measured).
+_ENVIRONMENT: Final = {"GOGC": "400"}
 # raw_exec does not hold steps to their CPU figure, so on one machine the sum may exceed what there is.
 _MHZ_PER_CORE: Final = 10_000
 
@@ -172,7 +178,7 @@ class Around:
     def start(self, role: str, text: str) -> Command:
         file = self.data / f"{role}.hcl"
         write_private(file, text)
-        return Command((self.program, "agent", f"-config={file}"), cwd=self.data)
+        return Command((self.program, "agent", f"-config={file}"), env=_ENVIRONMENT, cwd=self.data)
 
 
 @dataclass(frozen=True, slots=True)

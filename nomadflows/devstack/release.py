@@ -27,11 +27,11 @@ _READ_TIMEOUT: Final = 30.0
 _CHUNK: Final = 1 << 20
 
 
-class ReleaseUnavailable(Exception):  # noqa: N818 - not an error yet: the next source is tried
+class ReleaseUnavailable(Exception):
     """This machine cannot get the release: no network, no such file. Another source may do."""
 
 
-class ChecksumMismatch(Exception):  # noqa: N818 - says what it is
+class ChecksumMismatch(Exception):
     """What was downloaded is not what its publisher published."""
 
 

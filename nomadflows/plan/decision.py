@@ -44,6 +44,17 @@ class Decision:
 
 SOON: Final = 0.1
 BROKER_AWAY: Final = "BrokerUnknown"
+# Reasons of acts that answer a person's wish; all others are the controller's own.
+ASKED_FOR: Final = frozenset(
+    {
+        "StartRequested",
+        "StopRequested",
+        "SuspendRequested",
+        "ResumeRequested",
+        "Publishing",
+        "HandoverBegun",
+    }
+)
 
 
 def count_text(messages: int | None) -> str:
