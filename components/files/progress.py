@@ -6,6 +6,8 @@ import hashlib
 import os
 from typing import Any, Self
 
+from records import Position
+
 Json = dict[str, Any]
 
 _BLOCK = 1 << 20
@@ -19,12 +21,13 @@ class Progress:
         self._file = file
         self._status = os.fstat(file.fileno())  # of before the reading: what is written meanwhile is seen next time
         self._sha = hashlib.sha256()
-        self.offset = 0  # where the present batch begins
+        self.begin = Position()  # where the present batch begins
         self.batch_end: int | None = None  # where it ended the last time, if it was begun before
         self.done = 0  # how many of its messages are out
         self._end = 0  # how far the digest reaches
         if state and self._try(state):
-            self.offset, self.batch_end, self.done = state["offset"], state.get("end"), state.get("done", 0)
+            self.begin = Position(state["offset"], state["line"])
+            self.batch_end, self.done = state.get("end"), state.get("done", 0)
         else:
             self._sha, self._end = hashlib.sha256(), 0
 
@@ -41,15 +44,16 @@ class Progress:
         self.batch_end, self.done = end, done
         return self
 
-    def after(self, end: int) -> Self:
+    def after(self, end: Position) -> Self:
         """Everything up to `end` is out."""
-        self._digest_up_to(end)
-        self.offset, self.batch_end, self.done = end, None, 0
+        self._digest_up_to(end.offset)
+        self.begin, self.batch_end, self.done = end, None, 0
         return self
 
     def state(self) -> Json:
         state: Json = {
-            "offset": self.offset,
+            "offset": self.begin.offset,
+            "line": self.begin.line,
             "size": self._status.st_size,
             "mtime": self._status.st_mtime_ns,
             "digest": self._sha.hexdigest()[:32],

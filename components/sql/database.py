@@ -49,7 +49,9 @@ def address(credential: Json) -> URL:
     if url.get_backend_name() not in {"postgresql", "sqlite"}:
         raise ValueError(f"upsert knows PostgreSQL and SQLite, not {url.get_backend_name()}")
     if url.get_backend_name() == "sqlite" and not _is_lasting(url.database or ""):
-        raise ValueError("the credential names no lasting file: a step's own folder goes with the step, so give an absolute path")
+        raise ValueError(
+            "the credential names no lasting file: a step's own folder goes with the step, so give an absolute path"
+        )
     return url
 
 
@@ -87,7 +89,9 @@ def _engine(url: URL) -> Engine:
     try:
         made = create_engine(url, connect_args=arguments, hide_parameters=True, pool_pre_ping=not sqlite)
     except ModuleNotFoundError as error:
-        raise RuntimeError(f"{url.get_backend_name()} needs the Python package {error.name} where the step runs") from error
+        raise RuntimeError(
+            f"{url.get_backend_name()} needs the Python package {error.name} where the step runs"
+        ) from error
     if sqlite:
         event.listen(made, "connect", _write_ahead)
     return made
