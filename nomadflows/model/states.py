@@ -196,7 +196,6 @@ class Status(_Document):
     steps: tuple[StepStatus, ...] = ()
     components: dict[str, str] = field(default_factory=dict)  # step → name@version, resolved at flow start
     started: str = ""  # last start by a user
-    idle_since: str = ""  # since when nothing is left to do; "": busy or unknown
     input_version: int = 0  # where triggers put new messages; differs from `version` only while one replaces another
     replacing: int = 0  # the older version that is being drained by a publish; 0: none
     incoming: int = 0  # hand-over: the newer version that warms up beside the running one; 0: none
