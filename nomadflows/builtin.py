@@ -50,7 +50,7 @@ def _load(name: str) -> ComponentVersion:
     folder = builtin_dir(name)
     descriptor = _descriptor(folder / "component.json")
     if not isinstance(descriptor.get("version"), str):
-        raise NomadflowsError(f"{folder / 'component.json'}: a built-in component states its \"version\"")
+        raise NomadflowsError(f'{folder / "component.json"}: a built-in component states its "version"')
     return ComponentVersion(
         name=name,
         version=descriptor["version"],

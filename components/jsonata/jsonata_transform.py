@@ -19,9 +19,7 @@ def init(config: Json) -> None:
 
 
 def process(message: Message, config: Json, snapshot: Json, context: Context) -> Iterator[Message]:
-    result = _compiled["expression"].value(
-        message.body, passthrough=message.passthrough, variables=context.variables
-    )
+    result = _compiled["expression"].value(message.body, passthrough=message.passthrough, variables=context.variables)
     for body in result if isinstance(result, list) else [result]:
         if body is None:
             continue

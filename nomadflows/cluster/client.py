@@ -65,7 +65,9 @@ class Nomad:
 
     def parse(self, hcl: str) -> Json:
         """HCL as the document Nomad makes of it. ServerRefused with the parser's words if it cannot."""
-        answer: Json = self._wire.get(self._api.jobs, "parse", method="post", json={"JobHCL": hcl, "Canonicalize": False})
+        answer: Json = self._wire.get(
+            self._api.jobs, "parse", method="post", json={"JobHCL": hcl, "Canonicalize": False}
+        )
         return answer
 
     def register(self, job: Json, enforce_index: int | None = None, *, source: str = "") -> int:
@@ -130,7 +132,13 @@ class Nomad:
         path = (job_id, "allocations")
         timeout = (self._wire.timeout, wait_s + max(1.0, wait_s / 15))
         response = self._wire.send(
-            self._api.job, *path, timeout=timeout, namespace=namespace, all=True, index=index, wait=f"{wait_s * 1000:.0f}ms"
+            self._api.job,
+            *path,
+            timeout=timeout,
+            namespace=namespace,
+            all=True,
+            index=index,
+            wait=f"{wait_s * 1000:.0f}ms",
         )
         now = int(response.headers.get("X-Nomad-Index", "0"))
         return self._views(response.json()), 0 if now < index else now  # backwards: servers were restored
@@ -140,7 +148,13 @@ class Nomad:
         self._wire.send(self._api.allocation, alloc_id, "stop", method="post", namespace=namespace)
 
     def logs(
-        self, namespace: str, alloc_id: str, stream: str = "stdout", *, follow: bool = False, tail_bytes: int | None = None,
+        self,
+        namespace: str,
+        alloc_id: str,
+        stream: str = "stdout",
+        *,
+        follow: bool = False,
+        tail_bytes: int | None = None,
     ) -> Iterator[str]:
         """Lines a step has written to "stdout" or "stderr", from the beginning or from the last `tail_bytes` on."""
         origin: dict[str, Any] = {"origin": "start"} if tail_bytes is None else {"origin": "end", "offset": tail_bytes}

@@ -52,8 +52,12 @@ class EventStream:
         while not self._stop.is_set():
             try:
                 return self._wire.send(
-                    self._wire.api.event.stream, stream=True, timeout=(self._wire.timeout, SILENCE_S),
-                    topic=self._topics, namespace=self._namespace, index=self._last,
+                    self._wire.api.event.stream,
+                    stream=True,
+                    timeout=(self._wire.timeout, SILENCE_S),
+                    topic=self._topics,
+                    namespace=self._namespace,
+                    index=self._last,
                 )
             except ServerUnreachable as error:
                 if isinstance(error, ServerRefused) and error.status in _OURS_TO_MEND:

@@ -35,14 +35,25 @@ class Wire:
         self.api: Any = nomad.Nomad(address=addr, token=token or None, verify=cacert or True, session=session)
 
     def send(
-        self, endpoint: Any, *path: str, method: str = "get", timeout: float | tuple[float, float] | None = None,
-        stream: bool = False, json: Any = None, **params: Any,
+        self,
+        endpoint: Any,
+        *path: str,
+        method: str = "get",
+        timeout: float | tuple[float, float] | None = None,
+        stream: bool = False,
+        json: Any = None,
+        **params: Any,
     ) -> requests.Response:
         """One request through one of the library's endpoint objects. A stream is asked for uncompressed."""
         known = {name: _text(value) for name, value in params.items() if value is not None}
         try:
             response: requests.Response = endpoint.request(
-                *path, method=method, params=known, json=json, timeout=timeout or self.timeout, stream=stream,
+                *path,
+                method=method,
+                params=known,
+                json=json,
+                timeout=timeout or self.timeout,
+                stream=stream,
                 headers={"Accept-Encoding": "identity"} if stream else None,
             )
         except (BaseNomadException, requests.RequestException) as error:
@@ -61,13 +72,17 @@ class Wire:
         """Nomad's refusal or silence as one of our errors. Refusals are short sentences and hold no secret."""
         response = getattr(error, "nomad_resp", None)
         if not isinstance(response, requests.Response):
-            return ServerUnreachable(SERVER, self.addr, _cause(response if isinstance(response, Exception) else error), hint=_HINT)
+            return ServerUnreachable(
+                SERVER, self.addr, _cause(response if isinstance(response, Exception) else error), hint=_HINT
+            )
         said = response.text.strip() or response.reason
         status = response.status_code
         if _ENFORCED in said:
             return Conflict(f"the job was changed meanwhile: {said}")
         if "No cluster leader" in said or "No path to region" in said:
-            return ServerUnreachable(SERVER, self.addr, said, hint="the servers are electing a leader; try again shortly")
+            return ServerUnreachable(
+                SERVER, self.addr, said, hint="the servers are electing a leader; try again shortly"
+            )
         if status == requests.codes.not_found:
             return NotFound(f"{SERVER}: {said}")
         hint = _TOKEN_HINT if status == requests.codes.forbidden else ""

@@ -74,7 +74,9 @@ class Writer:
             **changes,
         )
         status = replace(status, steps=_steps(look, status), conditions=_conditions(look, status, decision))
-        event = Event(timestamp(seen.now), decision.reason, decision.message, state.value, seconds, _by(decision, seen.desired))
+        event = Event(
+            timestamp(seen.now), decision.reason, decision.message, state.value, seconds, _by(decision, seen.desired)
+        )
         self._write(look, status, [event], desired)
         if state is not seen.status.state:
             metrics.TRANSITIONS.labels(seen.status.state.value, state.value, decision.reason).inc()

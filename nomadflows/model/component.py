@@ -16,7 +16,9 @@ class ComponentVersion:
     version: str  # semver without v
     language: str  # python | node | image
     descriptor: Json = field(default_factory=dict)  # component.json as deployed
-    location: Json = field(default_factory=dict)  # {"path": …} | {"builtin": name} | {"artifact": url, …} | {"image": ref}
+    location: Json = field(
+        default_factory=dict
+    )  # {"path": …} | {"builtin": name} | {"artifact": url, …} | {"image": ref}
     digest: str = ""
     at: str = ""
 
@@ -45,10 +47,21 @@ class ComponentVersion:
 
     def to_json(self) -> Json:
         return {
-            "name": self.name, "version": self.version, "language": self.language, "digest": self.digest,
-            "at": self.at, "location": self.location, "descriptor": self.descriptor,
+            "name": self.name,
+            "version": self.version,
+            "language": self.language,
+            "digest": self.digest,
+            "at": self.at,
+            "location": self.location,
+            "descriptor": self.descriptor,
         }
 
     @classmethod
     def from_json(cls, data: Json) -> ComponentVersion:
-        return cls(**{key: data[key] for key in ("name", "version", "language", "descriptor", "location", "digest", "at") if key in data})
+        return cls(
+            **{
+                key: data[key]
+                for key in ("name", "version", "language", "descriptor", "location", "digest", "at")
+                if key in data
+            }
+        )

@@ -104,16 +104,21 @@ def may_revert(ref: FlowRef, meta: Meta, number: int, definition: Json | None) -
     if definition is not None:
         return None
     kept = f"versions 1 to {meta.latest} are published" if meta.latest else "none is published yet"
-    return Refused(f"flow {ref} has no version {number}: {kept}", hint=f"`nomadflows flow versions {ref.flow}` lists them")
+    return Refused(
+        f"flow {ref} has no version {number}: {kept}", hint=f"`nomadflows flow versions {ref.flow}` lists them"
+    )
 
 
 def may_start(ref: FlowRef, meta: Meta, desired: Desired, status: Status) -> Refused | None:
     if not meta.latest:
         return Refused(
-            f"flow {ref} has no published version to start", hint=f"`nomadflows flow publish {ref.flow}` makes its draft version 1"
+            f"flow {ref} has no published version to start",
+            hint=f"`nomadflows flow publish {ref.flow}` makes its draft version 1",
         )
     if desired.state is WantedState.SUSPENDED:
-        return Refused(f"flow {ref} is suspended", hint=f"`nomadflows flow resume {ref.flow}` goes on with its messages")
+        return Refused(
+            f"flow {ref} is suspended", hint=f"`nomadflows flow resume {ref.flow}` goes on with its messages"
+        )
     if desired.state is WantedState.RUNNING:
         return Refused(
             f"flow {ref} is already running: version {desired.version}, {status.state}",
@@ -215,7 +220,9 @@ def name_is_taken(ref: FlowRef, mark: Deleted) -> Refused:
 def may_scale(ref: FlowRef, definition: Json | None, step: str, count: int) -> Refused | InputError | None:
     """`definition`: of the version that runs, or that a start would run."""
     if definition is None:
-        return Refused(f"flow {ref} has no published version to scale", hint=f"`nomadflows flow publish {ref.flow}`, then again")
+        return Refused(
+            f"flow {ref} has no published version to scale", hint=f"`nomadflows flow publish {ref.flow}`, then again"
+        )
     if not 1 <= count <= MOST_REPLICAS:
         return InputError(f"{count} processes of a step; allowed: 1 to {MOST_REPLICAS}")
     steps = [str(known["id"]) for known in definition["steps"]]

@@ -214,12 +214,14 @@ class Status(_Document):
     @classmethod
     def from_json(cls, data: Json) -> Status:
         known = cls._known(data)
-        return cls(**{
-            **known,
-            "state": FlowState(known.get("state", "Stopped")),
-            "conditions": tuple(Condition.from_json(c) for c in known.get("conditions", ())),
-            "steps": tuple(StepStatus.from_json(s) for s in known.get("steps", ())),
-        })
+        return cls(
+            **{
+                **known,
+                "state": FlowState(known.get("state", "Stopped")),
+                "conditions": tuple(Condition.from_json(c) for c in known.get("conditions", ())),
+                "steps": tuple(StepStatus.from_json(s) for s in known.get("steps", ())),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def _lasted(events: Sequence[Event], now: datetime) -> float:
 def _share(entries: Sequence[Entry]) -> float | None:
     lasted = {state: sum(e.lasted_s or 0.0 for e in entries if e.state == state) for state in ACTIVE}
     active = sum(lasted.values())
-    return round(lasted[FlowState.SLEEPING] / active, 4) if active else None
+    return round(lasted[FlowState.SLEEPING] / active, 6) if active else None
 
 
 def _times(events: Sequence[Event], reason: str) -> Times | None:

@@ -37,7 +37,9 @@ T = TypeVar("T")
 SERVER: Final = "Consul"
 CONNECT_S: Final = 2.0  # a machine that does not answer a SYN by then is not there
 SHORTEST_CYCLE_S: Final = 0.1  # a watch never asks more often, whatever Consul answers
-_HINT: Final = "`nomadflows dev up` starts a local one; CONSUL_HTTP_ADDR names another; `nomadflows doctor` looks closer"
+_HINT: Final = (
+    "`nomadflows dev up` starts a local one; CONSUL_HTTP_ADDR names another; `nomadflows doctor` looks closer"
+)
 _BODY_IN_MESSAGE: Final = 300
 _ROLLED_BACK: Final = 409
 _TOO_MANY_REQUESTS: Final = 429
@@ -85,16 +87,24 @@ class _Http(consul.base.HTTPClient):  # type: ignore[misc]  # py-consul has no t
         self._timeout = timeout
         self._local = threading.local()
 
-    def get(self, callback: Callable[[Any], T], path: str, params: Any = None, headers: Any = None, raw: bool = False) -> T:  # noqa: ARG002 - py-consul's signature
+    def get(
+        self, callback: Callable[[Any], T], path: str, params: Any = None, headers: Any = None, raw: bool = False
+    ) -> T:
         return callback(self._send("GET", path, params))
 
-    def put(self, callback: Callable[[Any], T], path: str, params: Any = None, data: Any = "", headers: Any = None) -> T:  # noqa: ARG002
+    def put(
+        self, callback: Callable[[Any], T], path: str, params: Any = None, data: Any = "", headers: Any = None
+    ) -> T:
         return callback(self._send("PUT", path, params, data))
 
-    def delete(self, callback: Callable[[Any], T], path: str, params: Any = None, data: Any = "", headers: Any = None) -> T:  # noqa: ARG002
+    def delete(
+        self, callback: Callable[[Any], T], path: str, params: Any = None, data: Any = "", headers: Any = None
+    ) -> T:
         return callback(self._send("DELETE", path, params, data))
 
-    def post(self, callback: Callable[[Any], T], path: str, params: Any = None, data: Any = "", headers: Any = None) -> T:  # noqa: ARG002
+    def post(
+        self, callback: Callable[[Any], T], path: str, params: Any = None, data: Any = "", headers: Any = None
+    ) -> T:
         return callback(self._send("POST", path, params, data))
 
     def close(self) -> None:
@@ -138,7 +148,9 @@ class _Http(consul.base.HTTPClient):  # type: ignore[misc]  # py-consul has no t
         if status == _ROLLED_BACK:
             raise RolledBack(_op_errors(answer.content))
         text = f"{status} {answer.text.strip()[:_BODY_IN_MESSAGE]}"
-        if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:  # no leader, restarting, overloaded: it may answer later
+        if (
+            status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS
+        ):  # no leader, restarting, overloaded: it may answer later
             raise ServerUnreachable(SERVER, self.base_uri, text, hint=_HINT)
         self.refuse(text, status)
 

@@ -49,10 +49,12 @@ def restore(store: Store, ref: FlowRef, *, by: str) -> None:
     """Bring a deleted flow back as it was: stopped, with its draft, versions, history and snapshots."""
     found, request = _deleted(store, ref), Request(store, ref, by)
     insist(rules.may_restore(ref, found.value, request.now))
-    request.commit([
-        Set(store.keys.flow(ref, META), found.value.meta.to_json(), 0),
-        Delete(store.keys.flow(ref, DELETED), found.index),
-    ])
+    request.commit(
+        [
+            Set(store.keys.flow(ref, META), found.value.meta.to_json(), 0),
+            Delete(store.keys.flow(ref, DELETED), found.index),
+        ]
+    )
 
 
 def purge(store: Store, ref: FlowRef, mark: Versioned[Deleted], *, fence: Fence | None) -> None:
@@ -61,7 +63,8 @@ def purge(store: Store, ref: FlowRef, mark: Versioned[Deleted], *, fence: Fence 
     keys = store.keys
     try:
         store.transact(
-            [Check(keys.flow(ref, DELETED), mark.index), Check(keys.flow(ref, META), 0), DeleteTree(keys.tree(ref))], fence
+            [Check(keys.flow(ref, DELETED), mark.index), Check(keys.flow(ref, META), 0), DeleteTree(keys.tree(ref))],
+            fence,
         )
     except Conflict as conflict:
         if (found := store.deleted_flow(ref)) is not None and found.index == mark.index:

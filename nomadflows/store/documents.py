@@ -21,7 +21,9 @@ class Unreadable(Refused):
     """Somebody's hand left something in Consul that is not the document it should be."""
 
     def __init__(self, key: str, cause: object) -> None:
-        super().__init__(f"{key} in Consul cannot be read: {cause}", hint="mend or delete that key in Consul's key browser")
+        super().__init__(
+            f"{key} in Consul cannot be read: {cause}", hint="mend or delete that key in Consul's key browser"
+        )
         self.key = key
 
 

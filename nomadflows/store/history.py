@@ -33,7 +33,11 @@ def read(document: Json) -> list[Event]:
     """Oldest first. What is no event is left out: a history is told, nothing depends on it."""
     known = document.get("events")
     entries = known if isinstance(known, list) else []
-    return [Event.from_json(entry) for entry in entries if isinstance(entry, dict) and {"at", "reason", "message"} <= entry.keys()]
+    return [
+        Event.from_json(entry)
+        for entry in entries
+        if isinstance(entry, dict) and {"at", "reason", "message"} <= entry.keys()
+    ]
 
 
 def _bounded(event: Event) -> Event:

@@ -33,11 +33,7 @@ def read_flows(client: ConsulClient, keys: Keys, workspace: str | None) -> list[
     """Every flow, sorted by workspace and name."""
     refs, drafts = keys.flow_names(client.names(keys.flows(workspace)))
     batches = [refs[start : start + _BATCH] for start in range(0, len(refs), _BATCH)]
-    return [
-        record
-        for batch in batches
-        for record in _records(batch, _documents(client, keys, batch), drafts)
-    ]
+    return [record for batch in batches for record in _records(batch, _documents(client, keys, batch), drafts)]
 
 
 def _documents(client: ConsulClient, keys: Keys, batch: Sequence[FlowRef]) -> list[Entry]:

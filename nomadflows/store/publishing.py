@@ -70,17 +70,25 @@ def create(store: Store, ref: FlowRef, definition: Json, *, by: str) -> Applied:
     if (mark := store.deleted_flow(ref)) is not None:
         raise rules.name_is_taken(ref, mark.value)
     request, keys = Request(store, ref, by), store.keys
-    request.commit([
-        Set(keys.flow(ref, META), Meta(ref.flow, _kind(definition), created=request.at).to_json(), 0),
-        Set(keys.flow(ref, DRAFT), _draft(request, definition, based_on=0), 0),
-        Set(keys.flow(ref, DESIRED), Desired(by=by, at=request.at, why="created").to_json(), 0),
-        Check(keys.flow(ref, DELETED), 0),
-    ])
+    request.commit(
+        [
+            Set(keys.flow(ref, META), Meta(ref.flow, _kind(definition), created=request.at).to_json(), 0),
+            Set(keys.flow(ref, DRAFT), _draft(request, definition, based_on=0), 0),
+            Set(keys.flow(ref, DESIRED), Desired(by=by, at=request.at, why="created").to_json(), 0),
+            Check(keys.flow(ref, DELETED), 0),
+        ]
+    )
     return Applied(created=True, changed=True, draft=True)
 
 
 def publish(
-    store: Store, ref: FlowRef, *, by: str, strategy: str = "replace", note: str = "", force: bool = False,
+    store: Store,
+    ref: FlowRef,
+    *,
+    by: str,
+    strategy: str = "replace",
+    note: str = "",
+    force: bool = False,
     ready_timeout: float = 0.0,
 ) -> int:
     """Make the draft the next version; a running flow is to run it. Answers with the version's number."""
@@ -92,7 +100,14 @@ def publish(
 
 
 def revert(
-    store: Store, ref: FlowRef, number: int, *, by: str, strategy: str = "replace", note: str = "", force: bool = False,
+    store: Store,
+    ref: FlowRef,
+    number: int,
+    *,
+    by: str,
+    strategy: str = "replace",
+    note: str = "",
+    force: bool = False,
     ready_timeout: float = 0.0,
 ) -> int:
     """Make what version `number` says the next version. A draft stays what it is. Answers with the new number."""
@@ -104,7 +119,13 @@ def revert(
 
 
 def _publish(
-    request: Request, record: FlowRecord, definition: Json | None, how: Strategy, *, note: str, force: bool,
+    request: Request,
+    record: FlowRecord,
+    definition: Json | None,
+    how: Strategy,
+    *,
+    note: str,
+    force: bool,
     also: Sequence[Change],
 ) -> int:
     store, ref, keys = request.store, request.ref, request.store.keys
@@ -122,12 +143,14 @@ def _publish(
         "digest": rules.digest(definition),
         "definition": definition | {"kind": meta.kind.value},
     }
-    request.commit([
-        Set(keys.version(ref.version(number)), version, 0),
-        Set(keys.flow(ref, META), replace(meta, latest=number).to_json(), record.meta.index),
-        *also,
-        _wanted(request, record, version, rules.carried_scale(desired.scale, latest, definition), how),
-    ])
+    request.commit(
+        [
+            Set(keys.version(ref.version(number)), version, 0),
+            Set(keys.flow(ref, META), replace(meta, latest=number).to_json(), record.meta.index),
+            *also,
+            _wanted(request, record, version, rules.carried_scale(desired.scale, latest, definition), how),
+        ]
+    )
     return number
 
 

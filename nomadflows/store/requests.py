@@ -94,11 +94,13 @@ def set_kind(store: Store, ref: FlowRef, kind: Kind, *, by: str) -> Meta:
     changed = replace(meta, kind=kind)
     why = "real-time enabled" if kind is Kind.REALTIME else "real-time disabled"
     wished = rules.wish(desired, desired.state, version=desired.version, by=by, at=request.at, why=why)
-    request.commit([
-        Set(store.keys.flow(ref, META), changed.to_json(), record.meta.index),
-        wish(store, record, wished),
-        Check(store.keys.flow(ref, STATUS), record.status.index),
-    ])
+    request.commit(
+        [
+            Set(store.keys.flow(ref, META), changed.to_json(), record.meta.index),
+            wish(store, record, wished),
+            Check(store.keys.flow(ref, STATUS), record.status.index),
+        ]
+    )
     return changed
 
 

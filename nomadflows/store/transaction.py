@@ -105,7 +105,9 @@ def _operation(change: Change) -> Json:
         case Set(key, value, cas):
             data = encode(value, key)
             if len(data) > MOST_BYTES:
-                raise InputError(f"{key}: {len(data):,} bytes; Consul takes at most {MOST_BYTES:,} bytes (512 KB) a value")
+                raise InputError(
+                    f"{key}: {len(data):,} bytes; Consul takes at most {MOST_BYTES:,} bytes (512 KB) a value"
+                )
             operation = {"Verb": "set" if cas is None else "cas", "Key": key, "Value": base64.b64encode(data).decode()}
             return {"KV": operation | ({} if cas is None else {"Index": _index(key, cas)})}
         case Delete(key, cas):

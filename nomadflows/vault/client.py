@@ -33,8 +33,14 @@ class Vault:
     """Nothing is sent before the first call. To be used by one thread, which keeps its connection."""
 
     def __init__(
-        self, addr: str, token: str = "", *, mount: str = "nomadflows", auth_mount: str = "jwt-nomad",
-        cacert: str = "", timeout: float = 5.0,
+        self,
+        addr: str,
+        token: str = "",
+        *,
+        mount: str = "nomadflows",
+        auth_mount: str = "jwt-nomad",
+        cacert: str = "",
+        timeout: float = 5.0,
     ) -> None:
         self.address = addr
         self._mount = mount
@@ -52,7 +58,12 @@ class Vault:
             health = _json(self._client.sys.read_health_status(method="GET"))
         if health.get("sealed") or not health.get("initialized"):
             state = "sealed" if health.get("initialized") else "not initialised"
-            raise ServerUnreachable(SERVER, self.address, f"it is {state}", hint="unseal it (`bao operator unseal`, `vault operator unseal`)")
+            raise ServerUnreachable(
+                SERVER,
+                self.address,
+                f"it is {state}",
+                hint="unseal it (`bao operator unseal`, `vault operator unseal`)",
+            )
         return str(health["version"])
 
     def renew_own_token(self) -> float | None:
@@ -69,7 +80,10 @@ class Vault:
         with self._errors(f"sys/mounts/{self._mount}"):
             if f"{self._mount}/" not in self._client.sys.list_mounted_secrets_engines()["data"]:
                 self._client.sys.enable_secrets_engine(
-                    "kv", path=self._mount, options={"version": "2"}, description="nomadflows credentials and flow secrets"
+                    "kv",
+                    path=self._mount,
+                    options={"version": "2"},
+                    description="nomadflows credentials and flow secrets",
                 )
         config, wanted = f"auth/{self._auth}/config", jwt_config(jwks_url)
         with self._errors(config):
@@ -86,6 +100,7 @@ class Vault:
 
     def version_secret(self, version: VersionRef) -> VersionSecret:
         """Made at the first call."""
+
         def new() -> Json:
             return VersionSecret.new(self.flow_secret(version.ref)).to_json()
 
@@ -227,7 +242,9 @@ class Vault:
         except (hvac.exceptions.VaultDown, hvac.exceptions.InternalServerError, hvac.exceptions.BadGateway) as error:
             raise ServerUnreachable(SERVER, self.address, f"{type(error).__name__} at {path}", hint=_HINT) from None
         except (hvac.exceptions.Forbidden, hvac.exceptions.Unauthorized):
-            raise ServerRefused(SERVER, self.address, f"permission denied at {path}", status=403, hint=_MAY_NOT) from None
+            raise ServerRefused(
+                SERVER, self.address, f"permission denied at {path}", status=403, hint=_MAY_NOT
+            ) from None
         except hvac.exceptions.VaultError as error:
             raise ServerRefused(SERVER, self.address, f"{type(error).__name__} at {path}", status=400) from None
 

@@ -27,14 +27,18 @@ def checked_credential_path(workspace: str, credential: str) -> str:
 
 def readable_paths(version: VersionRef, credentials: Iterable[str], mount: str) -> list[str]:
     """Exactly these: the version's own secret, and the credentials its steps name."""
-    paths = [version.secret_path, *(checked_credential_path(version.workspace, name) for name in sorted(set(credentials)))]
+    paths = [
+        version.secret_path,
+        *(checked_credential_path(version.workspace, name) for name in sorted(set(credentials))),
+    ]
     return [f"{mount}/data/{path}" for path in paths]
 
 
 def policy_text(version: VersionRef, credentials: Iterable[str], mount: str) -> str:
     """Policy of a version. Names hold no character that the language or a glob would interpret."""
     return "".join(
-        f'path {json.dumps(path)} {{\n  capabilities = ["read"]\n}}\n' for path in readable_paths(version, credentials, mount)
+        f'path {json.dumps(path)} {{\n  capabilities = ["read"]\n}}\n'
+        for path in readable_paths(version, credentials, mount)
     )
 
 
@@ -51,7 +55,11 @@ def role(version: VersionRef) -> Json:
         "bound_audiences": [AUDIENCE],
         "user_claim": "nomad_job_id",
         "bound_claims": {"nomad_namespace": version.workspace, "nomad_job_id": version.job_id},
-        "claim_mappings": {"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id", "nomad_group": "nomad_group"},
+        "claim_mappings": {
+            "nomad_namespace": "nomad_namespace",
+            "nomad_job_id": "nomad_job_id",
+            "nomad_group": "nomad_group",
+        },
         "token_type": "service",
         "token_policies": [version.vault_role],
         "token_period": 3600,

@@ -51,6 +51,8 @@ class VersionSecret:
 
     def to_json(self) -> Json:
         return {
-            "amqp_password": self.amqp_password, "api_key": self.api_key,
-            "crypto_password": self.crypto_password, "crypto_iv": self.crypto_iv,
+            "amqp_password": self.amqp_password,
+            "api_key": self.api_key,
+            "crypto_password": self.crypto_password,
+            "crypto_iv": self.crypto_iv,
         }

@@ -16,9 +16,15 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(builtin, "_PACKAGE", tmp_path / "nomadflows")
     folder = tmp_path / "nomadflows" / "_data" / "components" / "timer"
     folder.mkdir(parents=True)
-    (folder / "component.json").write_text(json.dumps({
-        "title": "Timer", "version": "1.2.0", "triggers": {"tick": {"title": "Tick", "type": "polling"}},
-    }))
+    (folder / "component.json").write_text(
+        json.dumps(
+            {
+                "title": "Timer",
+                "version": "1.2.0",
+                "triggers": {"tick": {"title": "Tick", "type": "polling"}},
+            }
+        )
+    )
     (folder / "timer.py").write_text("def process(): ...\n")
     return tmp_path
 

@@ -296,7 +296,11 @@ class Interrupted(Store):
             "by ben",
         ),
         (lambda s: requests.start(s, REF, by="me"), lambda s: requests.delete(s, REF, by="ben"), "it was deleted"),
-        (lambda s: requests.scale(s, REF, "write", 2, by="me"), lambda s: requests.delete(s, REF, by="ben"), "it was deleted"),
+        (
+            lambda s: requests.scale(s, REF, "write", 2, by="me"),
+            lambda s: requests.delete(s, REF, by="ben"),
+            "it was deleted",
+        ),
         (
             lambda s: requests.set_repair(s, REF, repair=False, by="me"),
             lambda s: requests.start(s, REF, by="ben"),

@@ -16,7 +16,13 @@ from nomadflows.vault import Vault
 
 @pytest.fixture
 def vault(stack: Settings) -> Vault:
-    return Vault(stack.vault_addr, stack.vault_token, mount=stack.kv_mount, auth_mount=stack.vault_auth_mount, timeout=stack.timeout)
+    return Vault(
+        stack.vault_addr,
+        stack.vault_token,
+        mount=stack.kv_mount,
+        auth_mount=stack.vault_auth_mount,
+        timeout=stack.timeout,
+    )
 
 
 @pytest.fixture

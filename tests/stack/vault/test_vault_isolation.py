@@ -33,7 +33,9 @@ def vault(stack: Settings, bare: hvac.Client, key: rsa.RSAPrivateKey, workspace:
     mount = f"jwt-{workspace}"
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     bare.sys.enable_auth_method("jwt", path=mount)
-    bare.write_data(f"auth/{mount}/config", data={"jwt_validation_pubkeys": [public.decode()], "jwt_supported_algs": ["RS256"]})
+    bare.write_data(
+        f"auth/{mount}/config", data={"jwt_validation_pubkeys": [public.decode()], "jwt_supported_algs": ["RS256"]}
+    )
     yield Vault(stack.vault_addr, stack.vault_token, mount=stack.kv_mount, auth_mount=mount)
     bare.sys.disable_auth_method(mount)
 
@@ -45,8 +47,14 @@ def login(stack: Settings, vault: Vault, key: rsa.RSAPrivateKey, workspace: str)
 
     def log_in(version: VersionRef, **changed: Any) -> hvac.Client:
         claims = {
-            "aud": "vault.io", "iat": int(time.time()), "exp": int(time.time()) + 60, "sub": "x",
-            "nomad_namespace": version.workspace, "nomad_job_id": version.job_id, "nomad_group": "a", **changed,
+            "aud": "vault.io",
+            "iat": int(time.time()),
+            "exp": int(time.time()) + 60,
+            "sub": "x",
+            "nomad_namespace": version.workspace,
+            "nomad_job_id": version.job_id,
+            "nomad_group": "a",
+            **changed,
         }
         sessions.append(requests.Session())
         client = hvac.Client(url=stack.vault_addr, session=sessions[-1])
@@ -81,7 +89,9 @@ def other(vault: Vault, version: VersionRef) -> Iterator[VersionRef]:
         vault.delete_credential(version.workspace, credential)
 
 
-def test_a_version_reads_its_own_and_nothing_else(login: Login, version: VersionRef, other: VersionRef, stack: Settings) -> None:
+def test_a_version_reads_its_own_and_nothing_else(
+    login: Login, version: VersionRef, other: VersionRef, stack: Settings
+) -> None:
     client = login(version)
     kv = client.secrets.kv.v2
 
@@ -91,7 +101,13 @@ def test_a_version_reads_its_own_and_nothing_else(login: Login, version: Version
     workspace = version.workspace
     assert read(f"{workspace}/warehouse-db") == {"password": "warehouse-db"}
     assert set(read(version.secret_path)) == {"amqp_password", "api_key", "crypto_password", "crypto_iv"}
-    for path in (f"{workspace}/crm", other.secret_path, version.ref.secret_path, version.ref.version(2).secret_path, "default/warehouse-db"):
+    for path in (
+        f"{workspace}/crm",
+        other.secret_path,
+        version.ref.secret_path,
+        version.ref.version(2).secret_path,
+        "default/warehouse-db",
+    ):
         with pytest.raises(hvac.exceptions.Forbidden):
             read(path)
     for act in (
@@ -106,16 +122,27 @@ def test_a_version_reads_its_own_and_nothing_else(login: Login, version: Version
             act()
 
 
-@pytest.mark.parametrize("changed", [
-    {"nomad_job_id": "invoices.v1"}, {"nomad_job_id": "orders.v2"}, {"nomad_namespace": "default"}, {"nomad_job_id": None},
-    {"aud": "elsewhere"}, {"iat": 1, "exp": 2},
-])
-def test_nobody_else_logs_in_by_its_role(changed: dict[str, Any], login: Login, version: VersionRef, other: VersionRef) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"nomad_job_id": "invoices.v1"},
+        {"nomad_job_id": "orders.v2"},
+        {"nomad_namespace": "default"},
+        {"nomad_job_id": None},
+        {"aud": "elsewhere"},
+        {"iat": 1, "exp": 2},
+    ],
+)
+def test_nobody_else_logs_in_by_its_role(
+    changed: dict[str, Any], login: Login, version: VersionRef, other: VersionRef
+) -> None:
     with pytest.raises(hvac.exceptions.VaultError):
         login(version, **changed)
 
 
-def test_the_role_is_written_only_where_it_differs(vault: Vault, bare: hvac.Client, version: VersionRef, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_role_is_written_only_where_it_differs(
+    vault: Vault, bare: hvac.Client, version: VersionRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert vault.role_differs(version, ["a"])
     vault.ensure_role(version, ["a"])
     assert not vault.role_differs(version, ["a"])
@@ -128,12 +155,18 @@ def test_the_role_is_written_only_where_it_differs(vault: Vault, bare: hvac.Clie
     assert writes == [version.vault_role], "the policy only"
 
 
-def test_a_credential_more_can_be_read_by_who_logged_in_before(vault: Vault, login: Login, version: VersionRef, other: VersionRef, stack: Settings) -> None:
+def test_a_credential_more_can_be_read_by_who_logged_in_before(
+    vault: Vault, login: Login, version: VersionRef, other: VersionRef, stack: Settings
+) -> None:
     """Policies are looked up at each request: a new policy holds for tokens that are out."""
     client = login(version)
     vault.ensure_role(version, ["crm"])
     kv = client.secrets.kv.v2
-    found = kv.read_secret_version(f"{version.workspace}/crm", mount_point=stack.kv_mount, raise_on_deleted_version=True)
+    found = kv.read_secret_version(
+        f"{version.workspace}/crm", mount_point=stack.kv_mount, raise_on_deleted_version=True
+    )
     assert found["data"]["data"] == {"password": "crm"}
     with pytest.raises(hvac.exceptions.Forbidden):
-        kv.read_secret_version(f"{version.workspace}/warehouse-db", mount_point=stack.kv_mount, raise_on_deleted_version=True)
+        kv.read_secret_version(
+            f"{version.workspace}/warehouse-db", mount_point=stack.kv_mount, raise_on_deleted_version=True
+        )

@@ -46,7 +46,9 @@ def made_at_once(stack: Settings, version: VersionRef, many: int) -> set[Version
     return set(found)
 
 
-def test_a_secret_somebody_deleted_is_made_anew(vault: Vault, version: VersionRef, bare: hvac.Client, stack: Settings) -> None:
+def test_a_secret_somebody_deleted_is_made_anew(
+    vault: Vault, version: VersionRef, bare: hvac.Client, stack: Settings
+) -> None:
     """Deleted in the UI, a version of the secret remains as metadata: a new one must still be possible."""
     first = vault.version_secret(version)
     bare.secrets.kv.v2.delete_latest_version_of_secret(version.secret_path, mount_point=stack.kv_mount)
@@ -57,7 +59,9 @@ def test_a_secret_somebody_deleted_is_made_anew(vault: Vault, version: VersionRe
     assert vault.version_secret(version) == second
 
 
-def test_deleting_a_version_leaves_the_flows_key_and_may_be_repeated(vault: Vault, version: VersionRef, bare: hvac.Client) -> None:
+def test_deleting_a_version_leaves_the_flows_key_and_may_be_repeated(
+    vault: Vault, version: VersionRef, bare: hvac.Client
+) -> None:
     secret = vault.version_secret(version)
     vault.ensure_role(version, ["crm"])
     for _ in range(2):
@@ -68,7 +72,9 @@ def test_deleting_a_version_leaves_the_flows_key_and_may_be_repeated(vault: Vaul
     assert vault.flow_secret(version.ref).crypto_password == secret.crypto_password
 
 
-def test_credentials_are_replaced_as_a_whole_and_listed_by_name(vault: Vault, workspace: str, version: VersionRef) -> None:
+def test_credentials_are_replaced_as_a_whole_and_listed_by_name(
+    vault: Vault, workspace: str, version: VersionRef
+) -> None:
     vault.version_secret(version)  # lies beside them and is none
     assert vault.credential_names(workspace) == []
     vault.set_credential(workspace, "warehouse-db", {"url": "postgresql://…", "password": "one"})

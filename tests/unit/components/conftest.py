@@ -67,5 +67,3 @@ def run() -> Iterator[Callable[..., Run]]:
     for name in set(sys.modules) - before:
         if str(ROOT) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
-
-

@@ -202,8 +202,12 @@ def test_postgresql(run):
     with engine.connect() as connection:
         other = sqlalchemy.create_engine(engine.url)
         with other.begin() as killer:
-            killer.execute(sqlalchemy.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                           "WHERE pid <> pg_backend_pid() AND datname = current_database()"))
+            killer.execute(
+                sqlalchemy.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                )
+            )
         other.dispose()
         connection.invalidate()
     step({"id": "b", "total": 0.1})

@@ -42,16 +42,24 @@ def test_a_mapping_that_became_one_text():
 
 
 def test_true_is_not_one():
-    assert changes(flow(A | {"with": {"x": 1}}), flow(A | {"with": {"x": True}})) == [Change("~", "steps.a.with.x", 1, True)]
+    assert changes(flow(A | {"with": {"x": 1}}), flow(A | {"with": {"x": True}})) == [
+        Change("~", "steps.a.with.x", 1, True)
+    ]
 
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(0, 2) | st.text("ab", max_size=2),
     lambda inner: st.dictionaries(st.text("xyz", max_size=1), inner, max_size=3),
 )
-flows = st.lists(st.sampled_from("abcd"), unique=True, max_size=4).flatmap(
-    lambda ids: st.tuples(*(st.builds(lambda name, with_: {"id": name, "with": {"v": with_}}, st.just(name), values) for name in ids))
-).map(lambda steps: flow(*steps))
+flows = (
+    st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
+    .flatmap(
+        lambda ids: st.tuples(
+            *(st.builds(lambda name, with_: {"id": name, "with": {"v": with_}}, st.just(name), values) for name in ids)
+        )
+    )
+    .map(lambda steps: flow(*steps))
+)
 
 
 @given(flows, flows)

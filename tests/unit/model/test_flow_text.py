@@ -11,10 +11,31 @@ from nomadflows.model.flowfile import parse_flow_file
 from nomadflows.model.flowtext import flow_text
 from nomadflows.model.yamltree import parse_yaml
 
-WORDS = ["no", "1e3", "0o17", "0x1F", "1_000", "2026-01-31", "12:30:45", "~", "null", "=", "<<", "", " x ", "a: b", "# c", "- d"]
+WORDS = [
+    "no",
+    "1e3",
+    "0o17",
+    "0x1F",
+    "1_000",
+    "2026-01-31",
+    "12:30:45",
+    "~",
+    "null",
+    "=",
+    "<<",
+    "",
+    " x ",
+    "a: b",
+    "# c",
+    "- d",
+]
 texts = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
@@ -30,7 +51,11 @@ step = st.fixed_dictionaries(
 )  # fmt: skip
 definitions = st.fixed_dictionaries(
     {"flow": st.just("orders"), "steps": st.lists(step, min_size=1, max_size=3)},
-    optional={"description": lines, "idle_after": st.integers(0, 1800), "limits": st.just({"bytes": "100MiB", "drain": 0})},
+    optional={
+        "description": lines,
+        "idle_after": st.integers(0, 1800),
+        "limits": st.just({"bytes": "100MiB", "drain": 0}),
+    },
 )
 
 
@@ -60,9 +85,13 @@ def test_it_reads_like_a_file_somebody_wrote():
         {"id": "a", "use": "timer:tick"},
         {"id": "b", "use": "log:write", "with": {"on": "no", "list": [1, "2"]}, "map": "$merge([\n  {},\n  $\n])"},
     ]
-    text = flow_text({"flow": "orders", "kind": "ordinary", "steps": steps, "description": "Grüße", "schedule": "*/5 * * * *"})
+    text = flow_text(
+        {"flow": "orders", "kind": "ordinary", "steps": steps, "description": "Grüße", "schedule": "*/5 * * * *"}
+    )
 
-    assert text == """\
+    assert (
+        text
+        == """\
 flow: orders
 description: Grüße
 kind: ordinary
@@ -84,3 +113,4 @@ steps:
         $
       ])
 """
+    )

@@ -21,8 +21,19 @@ EXPECTED = {
     S.STOPPING: (N, N, N, N, N, N, N, N, S.STOPPED, N, N, N, N),
 }
 COLUMNS = (
-    Signal.START, Signal.STOP, Signal.SUSPEND, Signal.RESUME, Signal.REPLACE, Signal.STEPS_READY, Signal.WORK_DONE,
-    Signal.MESSAGE, Signal.STEPS_GONE, Signal.QUEUE_LIMIT, Signal.START_FAILURES, Signal.OUT_OF_MEMORY, Signal.TIME_UP,
+    Signal.START,
+    Signal.STOP,
+    Signal.SUSPEND,
+    Signal.RESUME,
+    Signal.REPLACE,
+    Signal.STEPS_READY,
+    Signal.WORK_DONE,
+    Signal.MESSAGE,
+    Signal.STEPS_GONE,
+    Signal.QUEUE_LIMIT,
+    Signal.START_FAILURES,
+    Signal.OUT_OF_MEMORY,
+    Signal.TIME_UP,
 )
 BY_ITSELF = {Signal.QUEUE_LIMIT, Signal.START_FAILURES, Signal.OUT_OF_MEMORY}
 
@@ -38,7 +49,9 @@ def expected(state: FlowState, signal: Signal, kind: Kind, workspace: WorkspaceT
     return plain
 
 
-@pytest.mark.parametrize(("state", "signal", "kind", "workspace"), list(product(FlowState, Signal, Kind, WorkspaceType)))
+@pytest.mark.parametrize(
+    ("state", "signal", "kind", "workspace"), list(product(FlowState, Signal, Kind, WorkspaceType))
+)
 def test_every_pair(state: FlowState, signal: Signal, kind: Kind, workspace: WorkspaceType) -> None:
     assert next_state(state, signal, kind, workspace) == expected(state, signal, kind, workspace)
 

@@ -233,7 +233,9 @@ def test_a_publish_that_changes_replicas_ends_the_scale_of_that_step_alone():
     scale = {"b": 4, "c": 3}
 
     assert rules.carried_scale(scale, THREE, THREE | {"description": "new"}) == scale
-    assert rules.carried_scale(scale, THREE, steps(*THREE["steps"][:1], b | {"replicas": 3}, THREE["steps"][2])) == {"c": 3}
+    assert rules.carried_scale(scale, THREE, steps(*THREE["steps"][:1], b | {"replicas": 3}, THREE["steps"][2])) == {
+        "c": 3
+    }
     assert rules.carried_scale(scale, THREE, steps(*THREE["steps"][:2])) == {"b": 4}
     assert rules.carried_scale(scale, None, THREE) == {}
 

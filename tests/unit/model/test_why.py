@@ -67,7 +67,11 @@ def test_wakes_and_warm_ups():
 
 
 def test_time_stopped_is_no_time_awake():
-    history = [event(0, "Parked", FlowState.SLEEPING), event(10, "StopRequested", FlowState.STOPPING), event(11, "Stopped", FlowState.STOPPED)]
+    history = [
+        event(0, "Parked", FlowState.SLEEPING),
+        event(10, "StopRequested", FlowState.STOPPING),
+        event(11, "Stopped", FlowState.STOPPED),
+    ]
 
     assert explain(history, Status(), 0, NOON + timedelta(days=9)).parked_share == 1.0
 

@@ -26,14 +26,29 @@ def ordinary() -> str:
         RunStep("enrich", "action", "jsonata", "1.2.0", "transform", after=("mapper:orders:enrich",)),
         RunStep("mapper:enrich:store", "mapper", "mapper", "", "map", after=("enrich",), visible=False),
         RunStep(
-            "store", "action", "sql", "", "upsert", credential="warehouse-db", after=("mapper:enrich:store",),
-            replicas=2, prefetch=20, memory=512, cpu=250,
+            "store",
+            "action",
+            "sql",
+            "",
+            "upsert",
+            credential="warehouse-db",
+            after=("mapper:enrich:store",),
+            replicas=2,
+            prefetch=20,
+            memory=512,
+            cpu=250,
         ),
     )
     components = {step.id: component(step.use, step.pinned or "1.0.0") for step in steps}
     return render_job(
-        VersionRef("default", "orders-to-warehouse", 3), Kind.ORDINARY, "sha256:3f7a", steps, components,
-        {step.id: 0 for step in steps}, SITE, description='Orders of the "main" shop, ${not} replaced: 100 %{sure}\nSecond line.',
+        VersionRef("default", "orders-to-warehouse", 3),
+        Kind.ORDINARY,
+        "sha256:3f7a",
+        steps,
+        components,
+        {step.id: 0 for step in steps},
+        SITE,
+        description='Orders of the "main" shop, ${not} replaced: 100 %{sure}\nSecond line.',
     )
 
 
@@ -52,7 +67,9 @@ def realtime() -> str:
         "complain": component("log"),
     }
     counts = {step.id: step.replicas for step in steps}
-    return render_job(VersionRef("sales", "live-orders", 12), Kind.REALTIME, "sha256:90c1", steps, components, counts, SITE)
+    return render_job(
+        VersionRef("sales", "live-orders", 12), Kind.REALTIME, "sha256:90c1", steps, components, counts, SITE
+    )
 
 
 FLOWS = {"ordinary": ordinary, "realtime": realtime}

@@ -18,6 +18,7 @@ PLAIN = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 def read_back(literal: str) -> str:
     """What an HCL parser makes of a quoted string."""
+
     def meant(match: re.Match[str]) -> str:
         short, four, eight, dollar, percent = match.groups()
         return PLAIN[short] if short else dollar or percent or chr(int(four or eight, 16))
@@ -27,7 +28,9 @@ def read_back(literal: str) -> str:
 
 text = st.one_of(
     st.text(max_size=60),
-    st.lists(st.sampled_from(['"', "\\", "${", "%{", "}", "$", "%", "\n", "{{", "EOT", "é", "\u2028", "\x7f"]), max_size=12).map("".join),
+    st.lists(
+        st.sampled_from(['"', "\\", "${", "%{", "}", "$", "%", "\n", "{{", "EOT", "é", "\u2028", "\x7f"]), max_size=12
+    ).map("".join),
 )
 
 

@@ -24,8 +24,13 @@ SECRETS = "AMQP_URI API_KEY MESSAGE_CRYPTO_PASSWORD MESSAGE_CRYPTO_IV"
 
 def render(*steps: RunStep, version: VersionRef = VERSION, **changes: object) -> str:
     return render_job(
-        version, Kind.ORDINARY, "sha256:0", steps, {step.id: component("sql") for step in steps},
-        {step.id: 0 for step in steps}, replace(SITE, **changes),
+        version,
+        Kind.ORDINARY,
+        "sha256:0",
+        steps,
+        {step.id: component("sql") for step in steps},
+        {step.id: 0 for step in steps},
+        replace(SITE, **changes),
     )
 
 
@@ -71,7 +76,9 @@ def test_a_credential_cannot_name_another_path(bad):
         render(steps)
 
 
-@pytest.mark.parametrize("changes", [{"kv_mount": 'a"b'}, {"kv_mount": "../sys"}, {"amqp": "amqp://user:pw@host"}, {"amqp": "http://x"}])
+@pytest.mark.parametrize(
+    "changes", [{"kv_mount": 'a"b'}, {"kv_mount": "../sys"}, {"amqp": "amqp://user:pw@host"}, {"amqp": "http://x"}]
+)
 def test_a_setting_that_could_change_a_template_is_refused(changes):
     with pytest.raises(InputError):
         render(STEP, **changes)

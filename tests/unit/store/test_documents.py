@@ -32,7 +32,9 @@ def test_what_a_hand_has_spoilt_is_named(value):
 
 def test_a_record_has_defaults_for_what_is_not_there_yet():
     absent = Entry("k", b"", 0)
-    record = flow_record(REF, Entry("m", b'{"name": "orders", "kind": "real-time", "later": 1}', 5), absent, absent, has_draft=True)
+    record = flow_record(
+        REF, Entry("m", b'{"name": "orders", "kind": "real-time", "later": 1}', 5), absent, absent, has_draft=True
+    )
 
     assert (record.meta.value.kind, record.meta.index) == (Kind.REALTIME, 5)
     assert (record.desired.value, record.desired.index) == (Desired(), 0)
@@ -43,7 +45,11 @@ def test_a_record_has_defaults_for_what_is_not_there_yet():
 def test_a_state_nobody_knows_is_not_taken_for_stopped():
     with pytest.raises(Unreadable, match="desired"):
         flow_record(
-            REF, Entry("m", b'{"name": "orders"}', 5), Entry("desired", b'{"state": "runing"}', 6), Entry("s", b"", 0), has_draft=False
+            REF,
+            Entry("m", b'{"name": "orders"}', 5),
+            Entry("desired", b'{"state": "runing"}', 6),
+            Entry("s", b"", 0),
+            has_draft=False,
         )
 
 

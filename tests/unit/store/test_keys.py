@@ -39,7 +39,12 @@ def test_flow_names_are_read_back_and_look_alikes_are_not():
 
 def test_deleted_flows_are_read_back_and_are_no_flows():
     below = "nomadflows/flows/"
-    keys = [below + "b/two/deleted", below + "a/one/deleted", below + "a/one/draft", below + "c/three/snapshots/deleted"]
+    keys = [
+        below + "b/two/deleted",
+        below + "a/one/deleted",
+        below + "a/one/draft",
+        below + "c/three/snapshots/deleted",
+    ]
 
     assert KEYS.deleted_flows(keys) == [FlowRef("a", "one"), FlowRef("b", "two")]
     assert KEYS.flow_names(keys)[0] == []

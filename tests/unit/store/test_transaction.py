@@ -19,7 +19,9 @@ class FakeConsul:
         self.sent.extend(operation["KV"] for operation in operations)
         if self.fails:
             raise RolledBack(self.fails)
-        return [Entry(operation["KV"]["Key"], b"", 42) for operation in operations if operation["KV"]["Verb"] != "delete"]
+        return [
+            Entry(operation["KV"]["Key"], b"", 42) for operation in operations if operation["KV"]["Verb"] != "delete"
+        ]
 
 
 class Fence:
@@ -34,7 +36,16 @@ class NoFence:
 
 def test_each_change_is_the_verb_it_says():
     consul = FakeConsul()
-    changes = [Set("a", {}, None), Set("b", {}, 0), Delete("c"), Delete("d", 4), DeleteTree("e/"), Check("f", 5), Check("g", 0), Exists("h")]
+    changes = [
+        Set("a", {}, None),
+        Set("b", {}, 0),
+        Delete("c"),
+        Delete("d", 4),
+        DeleteTree("e/"),
+        Check("f", 5),
+        Check("g", 0),
+        Exists("h"),
+    ]
 
     indexes = commit(consul, changes, Fence())
 
@@ -48,7 +59,9 @@ def test_each_change_is_the_verb_it_says():
 def test_a_value_above_the_limit_is_refused_with_both_sizes():
     consul = FakeConsul()
 
-    with pytest.raises(InputError, match=r"flows/big: 600,016 bytes; Consul takes at most 524,288 bytes \(512 KB\) a value"):
+    with pytest.raises(
+        InputError, match=r"flows/big: 600,016 bytes; Consul takes at most 524,288 bytes \(512 KB\) a value"
+    ):
         commit(consul, [Set("flows/big", {"text": "x" * 600_000}, 0)])
     assert consul.sent == []
 

@@ -28,7 +28,9 @@ def test_the_text_does_not_depend_on_the_order_of_steps() -> None:
     assert policy_text(VERSION, ["a", "b"], "m") == policy_text(VERSION, ["b", "a"], "m")
 
 
-@pytest.mark.parametrize("name", ["*", "+", "a*", "_versions/other.v1", "../x", "a/b", 'x" { }', "{{identity.entity.id}}", "", "A", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["*", "+", "a*", "_versions/other.v1", "../x", "a/b", 'x" { }', "{{identity.entity.id}}", "", "A", "a\n"]
+)
 def test_a_name_that_would_widen_the_policy_is_refused(name: str) -> None:
     with pytest.raises(InputError):
         policy_text(VERSION, [name], "nomadflows")

@@ -6,7 +6,11 @@ from nomadflows.vault.secrets import FlowSecret, VersionSecret
 def test_a_version_shares_its_flows_message_key_and_has_its_own_passwords() -> None:
     flow = FlowSecret.new()
     one, two = VersionSecret.new(flow), VersionSecret.new(flow)
-    assert (one.crypto_password, one.crypto_iv) == (two.crypto_password, two.crypto_iv) == (flow.crypto_password, flow.crypto_iv)
+    assert (
+        (one.crypto_password, one.crypto_iv)
+        == (two.crypto_password, two.crypto_iv)
+        == (flow.crypto_password, flow.crypto_iv)
+    )
     assert len({one.amqp_password, two.amqp_password, one.api_key, two.api_key, flow.crypto_password}) == 5
 
 
