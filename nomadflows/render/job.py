@@ -49,7 +49,7 @@ class Site:
     ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
 
 
-def render_job(  # noqa: PLR0917 - a version and what it runs on, in that order
+def render_job(
     version: VersionRef,
     kind: Kind,
     digest: str,
@@ -95,7 +95,12 @@ def _group(version: VersionRef, step: RunStep, component: ComponentVersion, coun
 def _process(component: ComponentVersion, site: Site) -> dict[str, Any]:
     """Driver, command, working folder ("" = the task's own) and image ("" = none) of a step."""
     if component.language == "image":
-        return {"driver": "docker", "command": [site.node, _NODE_STEP], "folder": "", "image": str(component.location["image"])}
+        return {
+            "driver": "docker",
+            "command": [site.node, _NODE_STEP],
+            "folder": "",
+            "image": str(component.location["image"]),
+        }
     if component.language == "python":
         return {"driver": site.driver, "command": [site.python, "-m", "nomadflows.runtime"], "folder": "", "image": ""}
     folder = site.component_dir(component)  # Node's library takes the working folder for the component's
@@ -105,7 +110,9 @@ def _process(component: ComponentVersion, site: Site) -> dict[str, Any]:
 def _amqp_uri(version: VersionRef, site: Site) -> str:
     """Address with `%s` for the password. Node's client needs `frameMax`: it asks for too small frames by itself."""
     scheme, _, address = site.amqp.partition("://")
-    return f"{scheme}://{version.broker_user}:%s@{address}/{names.vhost(version.workspace)}?frameMax=131072&heartbeat=30"
+    return (
+        f"{scheme}://{version.broker_user}:%s@{address}/{names.vhost(version.workspace)}?frameMax=131072&heartbeat=30"
+    )
 
 
 def _shown(version: VersionRef, kind: Kind, steps: Sequence[RunStep], description: str) -> Shown:

@@ -68,7 +68,7 @@ class OpError:
     what: str
 
 
-class RolledBack(Exception):  # noqa: N818 - a result that the caller turns into a Conflict, not an error by itself
+class RolledBack(Exception):
     """Nothing of a transaction was done; Consul's reasons."""
 
     def __init__(self, errors: tuple[OpError, ...]) -> None:

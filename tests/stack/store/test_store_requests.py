@@ -158,7 +158,7 @@ def test_a_deleted_flow_is_hidden_and_comes_back_as_it_was(store, ref):
     assert list(store.deleted_flows()) == [ref]
     assert inbox(store)[-1] == ("default/orders", "deleted")
     for refused in (requests.start, requests.delete, requests.publish):
-        with pytest.raises(NotFound, match="flow default/orders was deleted at .*\n.*flow restore orders"):
+        with pytest.raises(NotFound, match=r"flow default/orders was deleted at .*\n.*flow restore orders"):
             refused(store, ref, by="b")
     with pytest.raises(Refused, match="delete orders --for-good"):
         requests.apply(store, ref, DEFINITION, by="b")
