@@ -9,6 +9,8 @@ from __future__ import annotations
 # name → (module, attribute, one line for people)
 Table = dict[str, tuple[str, str, str]]
 
+# rows of a table, one line each
+# fmt: off
 SECTIONS: tuple[tuple[str, Table], ...] = (
     ("Start here", {
         "dev": ("nomadflows.cli.dev", "dev", "The local stack of servers: up, status, down, reset."),
@@ -17,6 +19,7 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
     }),
     ("Work with flows", {
         "flow": ("nomadflows.cli.flow", "flow", "List, show, change, publish, start and stop flows."),
+        "why": ("nomadflows.cli.why", "why", "Tell a flow's history: each transition and its cause."),
         "credential": ("nomadflows.cli.credential", "credential", "Keep the secrets that steps need in Vault."),
         "component": ("nomadflows.cli.component", "component", "See the components that flows can use."),
         "workspace": ("nomadflows.cli.workspace", "workspace", "Create, list and show workspaces."),
@@ -36,6 +39,10 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "plan": ("nomadflows.cli.flow_plan", "plan", "Show what publish or start would change."),
         "publish": ("nomadflows.cli.flow_define", "publish", "Make the draft the next version."),
         "versions": ("nomadflows.cli.flow_look", "versions", "List the published versions."),
+        "diff": ("nomadflows.cli.flow_versions", "diff", "Show how two versions, or version and draft, differ."),
+        "revert": ("nomadflows.cli.flow_versions", "revert", "Make an old version the next one."),
+        "export": ("nomadflows.cli.flow_versions", "export", "Print a version as a flow file."),
+        "import": ("nomadflows.cli.flow_versions", "import_", "Make a new flow of a flow file."),
         "delete": ("nomadflows.cli.flow_define", "delete", "Remove a stopped flow and all its versions."),
         "restore": ("nomadflows.cli.flow_define", "restore", "Bring a deleted flow back."),
     }),
@@ -51,10 +58,14 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "suspend": ("nomadflows.cli.flow_state", "suspend", "Pause; messages are kept."),
         "resume": ("nomadflows.cli.flow_state", "resume", "Go on after a suspension."),
         "run-now": ("nomadflows.cli.flow_state", "run_now", "Give the trigger a tick now."),
+        "scale": ("nomadflows.cli.flow_tune", "scale", "Run a step in more or fewer processes."),
+        "pause-repair": ("nomadflows.cli.flow_tune", "pause_repair", "Leave changes made by hand as they are."),
+        "resume-repair": ("nomadflows.cli.flow_tune", "resume_repair", "Put changes made by hand right again."),
         "enable-realtime": ("nomadflows.cli.flow_state", "enable_realtime", "Keep the flow's processes always running."),
         "disable-realtime": ("nomadflows.cli.flow_state", "disable_realtime", "Make the flow ordinary again."),
     }),
 )
+# fmt: on
 
 SHARED_OPTIONS = (
     ("-w, --workspace NAME", "The workspace; default: default."),

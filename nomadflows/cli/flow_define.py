@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,20 +22,26 @@ if TYPE_CHECKING:
     from nomadflows.model.flow import FlowDefinition
     from nomadflows.store.requests import Applied
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 file_argument = click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True))
 
 
-def read_definition(file: str, components: Callable[[], Catalogue]) -> FlowDefinition:
-    """A flow file, checked against the components there are. InputError lists every mistake with its line."""
+def read_definition(file: str, components: Callable[[], Catalogue], text: str | None = None) -> FlowDefinition:
+    """A flow file (`text`: what it holds, if that was read already), checked against the components there are. InputError lists every mistake with its line."""
     from nomadflows.model.flowfile import parse_flow_file
 
+    return parse_flow_file(read_text(file) if text is None else text, "<stdin>" if file == "-" else file, components())
+
+
+def read_text(file: str) -> str:
+    """What a file holds; `-`: what comes in."""
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    return parse_flow_file(text, "<stdin>" if file == "-" else file, components())
 
 
 def _reachable_components(session: Session) -> Catalogue:
@@ -62,11 +68,16 @@ def validate(session: Session, file: str) -> None:
     from nomadflows.model.graph import expand
 
     definition = read_definition(file, lambda: _reachable_components(session))
-    steps = [{"id": step.id, "kind": step.kind, "component": step.use, "function": step.function, "after": list(step.after)} for step in expand(definition)]
+    steps = [
+        {"id": step.id, "kind": step.kind, "component": step.use, "function": step.function, "after": list(step.after)}
+        for step in expand(definition)
+    ]
     output.emit(
         session.output,
         {"flow": definition.flow, "kind": definition.kind.value, "steps": steps},
-        lambda: f"{file} is valid: flow {definition.flow}, {len(definition.steps)} steps, {len(steps)} with the mappers",
+        lambda: (
+            f"{file} is valid: flow {definition.flow}, {len(definition.steps)} steps, {len(steps)} with the mappers"
+        ),
     )
 
 
@@ -89,7 +100,13 @@ def apply(session: Session, file: str) -> None:
     said = f"{ref} is created; its draft is stored" if applied.created else f"{ref}: {_draft_said(applied)}"
     output.emit(
         session.output,
-        {"workspace": ref.workspace, "flow": ref.flow, "created": applied.created, "changed": applied.changed, "draft": applied.draft},
+        {
+            "workspace": ref.workspace,
+            "flow": ref.flow,
+            "created": applied.created,
+            "changed": applied.changed,
+            "draft": applied.draft,
+        },
         lambda: f"{said}\n  next: nomadflows flow publish {ref.flow}" if applied.draft else said,
     )
 
@@ -100,31 +117,78 @@ def _draft_said(applied: Applied) -> str:
     return "nothing changed" if applied.draft else "nothing changed, it is published as it is"
 
 
+def publish_options(function: F) -> F:
+    """What `publish` and `revert` can be told."""
+    for option in reversed(
+        (
+            click.option(
+                "--strategy",
+                type=click.Choice(["replace", "handover"]),
+                default="replace",
+                show_default=True,
+                help="For an active flow: stop the old version first, or when the new one is ready.",
+            ),
+            click.option(
+                "--ready-timeout",
+                type=click.FloatRange(min=1, max=1800),
+                metavar="SECONDS",
+                help="How long the new version may take to come up; without it: as its definition says (limits.ready_timeout).",
+            ),
+            click.option("--note", default="", metavar="TEXT", help="What changed; kept with the version."),
+            click.option("--force", is_flag=True, help="Although it is the same as the newest version."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 @click.command()
 @flow_argument
-@click.option(
-    "--strategy", type=click.Choice(["replace", "handover"]), default="replace", show_default=True,
-    help="For an active flow: stop the old version first, or when the new one is ready.",
-)
-@click.option("--note", default="", metavar="TEXT", help="What changed; kept with the version.")
-@click.option("--force", is_flag=True, help="Although the draft is the same as the newest version.")
+@publish_options
 @wait_options
 @pass_session
-def publish(session: Session, *, flow: str, strategy: str, note: str, force: bool, wait: bool, wait_timeout: float) -> None:
+def publish(
+    session: Session,
+    *,
+    flow: str,
+    strategy: str,
+    ready_timeout: float | None,
+    note: str,
+    force: bool,
+    wait: bool,
+    wait_timeout: float,
+) -> None:
     """Make the draft the next version. An active flow is replaced by it; a stopped one stays stopped.
 
     \b
     Examples:
       nomadflows flow publish orders-to-warehouse --note "totals with tax"
-      nomadflows flow publish orders-to-warehouse --strategy handover --wait
+      nomadflows flow publish orders-to-warehouse --strategy handover --ready-timeout 30 --wait
     """
     from nomadflows.store import requests
 
     ref = session.ref(flow)
-    number = requests.publish(session.store, ref, by=session.user, strategy=strategy, note=note, force=force)
+    number = requests.publish(
+        session.store,
+        ref,
+        by=session.user,
+        strategy=strategy,
+        note=note,
+        force=force,
+        ready_timeout=ready_timeout or 0.0,
+    )
+    report_published(
+        session, ref, number, f"{ref}: version {number} is published", wait=wait, wait_timeout=wait_timeout
+    )
+
+
+def report_published(
+    session: Session, ref: FlowRef, number: int, said: str, *, wait: bool, wait_timeout: float
+) -> None:
+    """Say that a version is published, or with --wait what came of it."""
     record = existing(session, ref)
     active = record.desired.value.state is WantedState.RUNNING
-    said = f"{ref}: version {number} is published" + ("" if active else f"\n  next: nomadflows flow start {ref.flow}")
+    said += "" if active else f"\n  next: nomadflows flow start {ref.flow}"
     if wait and active:
         goal = Goal(record.desired.value.generation, WantedState.RUNNING, number)
         record = wait_for(session.store, ref, goal, wait_timeout)
@@ -159,7 +223,10 @@ def delete(session: Session, *, flow: str, for_good: bool, yes: bool) -> None:
     output.emit(
         session.output,
         {"workspace": ref.workspace, "flow": ref.flow, "deleted": True, "restorable_until": until or None},
-        lambda: f"{ref} is deleted" + (f"; until {until} `nomadflows flow restore {ref.flow}` brings it back" if until else " for good"),
+        lambda: (
+            f"{ref} is deleted"
+            + (f"; until {until} `nomadflows flow restore {ref.flow}` brings it back" if until else " for good")
+        ),
     )
 
 

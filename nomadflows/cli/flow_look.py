@@ -10,6 +10,7 @@ from nomadflows.cli import output
 from nomadflows.cli import show as views
 from nomadflows.cli.flow_state import existing
 from nomadflows.cli.session import Session, flow_argument, pass_session
+from nomadflows.cli.watch import watch
 from nomadflows.model.errors import Refused, ServerUnreachable
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import FlowState
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @click.option("--all", "-a", "everywhere", is_flag=True, help="Flows of all workspaces.")
-@click.option("--state", type=click.Choice([state.value for state in FlowState], case_sensitive=False), help="Only these.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in FlowState], case_sensitive=False), help="Only these."
+)
 @click.option("--deleted", is_flag=True, help="Flows that were deleted and can be restored.")
 @pass_session
 def list_(session: Session, *, everywhere: bool, state: str | None, deleted: bool) -> None:
@@ -43,26 +46,41 @@ def list_(session: Session, *, everywhere: bool, state: str | None, deleted: boo
 
 def _print_deleted(session: Session, workspace: str | None) -> None:
     rows = [
-        {"workspace": ref.workspace, "flow": ref.flow, "at": mark.value.at, "by": mark.value.by, "restorable_until": mark.value.until}
+        {
+            "workspace": ref.workspace,
+            "flow": ref.flow,
+            "at": mark.value.at,
+            "by": mark.value.by,
+            "restorable_until": mark.value.until,
+        }
         for ref, mark in session.store.deleted_flows(workspace).items()
     ]
-    output.emit(session.output, rows, lambda: output.table(
-        ["WORKSPACE", "FLOW", "DELETED AT", "BY", "RESTORABLE UNTIL"], [list(row.values()) for row in rows],
-        none="No deleted flow can be restored.",
-    ))
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["WORKSPACE", "FLOW", "DELETED AT", "BY", "RESTORABLE UNTIL"],
+            [list(row.values()) for row in rows],
+            none="No deleted flow can be restored.",
+        ),
+    )
 
 
 @click.command()
 @flow_argument
+@click.option("--watch", "watched", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 @pass_session
-def show(session: Session, flow: str) -> None:
-    """Show one flow: state, conditions, steps.
+def show(session: Session, *, flow: str, watched: bool) -> None:
+    """Show one flow: state, conditions, steps. With --watch -o json one line a change.
 
     \b
     Examples:
       nomadflows flow show orders-to-warehouse
+      nomadflows flow show orders-to-warehouse --watch
       nomadflows flow show orders-to-warehouse -o json | jq -r .status.state
     """
+    if watched:
+        watch(session, session.ref(flow))
     record = existing(session, session.ref(flow))
     output.emit(session.output, views.show_json(record), lambda: views.show_text(record))
 
@@ -87,14 +105,25 @@ def versions(session: Session, flow: str, number: int | None) -> None:
         _print_version(session, ref.version(number), documents)
         return
     rows = [{**{k: v for k, v in d.items() if k != "definition"}, "active": d["number"] == active} for d in documents]
-    output.emit(session.output, rows, lambda: output.table(
-        ["VERSION", "ACTIVE", "AUTHOR", "AT", "DIGEST", "NOTE"],
-        [
-            [r["number"], "yes" if r["active"] else "", r.get("author"), r.get("at"), str(r.get("digest", ""))[:19], r.get("note")]
-            for r in rows
-        ],
-        none=f"{ref} has no version yet. `nomadflows flow publish {ref.flow}` makes its draft version 1.",
-    ))
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["VERSION", "ACTIVE", "AUTHOR", "AT", "DIGEST", "NOTE"],
+            [
+                [
+                    r["number"],
+                    "yes" if r["active"] else "",
+                    r.get("author"),
+                    r.get("at"),
+                    str(r.get("digest", ""))[:19],
+                    r.get("note"),
+                ]
+                for r in rows
+            ],
+            none=f"{ref} has no version yet. `nomadflows flow publish {ref.flow}` makes its draft version 1.",
+        ),
+    )
 
 
 def _print_version(session: Session, version: VersionRef, documents: list[dict[str, Any]]) -> None:
@@ -120,11 +149,15 @@ def queues(session: Session, flow: str) -> None:
     record = existing(session, session.ref(flow))
     rows = _queue_rows(session, record)
     none = f"{record.ref} is {record.status.value.state}: it has no queues."
-    output.emit(session.output, rows, lambda: output.table(
-        ["STEP", "QUEUE", "READY", "UNACKED", "CONSUMERS"],
-        [[row["step"], row["queue"], row["ready"], row["unacked"], row["consumers"]] for row in rows],
-        none=none,
-    ))
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["STEP", "QUEUE", "READY", "UNACKED", "CONSUMERS"],
+            [[row["step"], row["queue"], row["ready"], row["unacked"], row["consumers"]] for row in rows],
+            none=none,
+        ),
+    )
 
 
 def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
@@ -142,7 +175,13 @@ def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
         totals = {}
     rows = []
     for step, depth in depths.items():
-        row: dict[str, Any] = {"step": step, "queue": version.queue(step), "ready": None, "unacked": None, "consumers": None}
+        row: dict[str, Any] = {
+            "step": step,
+            "queue": version.queue(step),
+            "ready": None,
+            "unacked": None,
+            "consumers": None,
+        }
         if depth is not None:
             row |= {"ready": depth.ready, "consumers": depth.consumers}
         if step in totals:

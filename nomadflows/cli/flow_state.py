@@ -11,7 +11,7 @@ import click
 from nomadflows.cli import output, show
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import Goal, wait_for, wait_for_tick, wait_options
-from nomadflows.model.errors import NotFound, Refused, ServerUnreachable
+from nomadflows.model.errors import Refused, ServerUnreachable
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Kind, WantedState
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _why_option(function: F) -> F:
+def why_option(function: F) -> F:
     return click.option("--why", default="", metavar="TEXT", help="A reason, kept with the wish.")(function)
 
 
 @click.command()
 @flow_argument
-@_why_option
+@why_option
 @wait_options
 @pass_session
 def start(session: Session, *, flow: str, why: str, wait: bool, wait_timeout: float) -> None:
@@ -42,14 +42,16 @@ def start(session: Session, *, flow: str, why: str, wait: bool, wait_timeout: fl
 
     ref = session.ref(flow)
     desired = requests.start(session.store, ref, by=session.user, why=why)
-    _report(session, ref, desired, asked=f"start of version {desired.version} requested", wait=wait, seconds=wait_timeout)
+    _report(
+        session, ref, desired, asked=f"start of version {desired.version} requested", wait=wait, seconds=wait_timeout
+    )
 
 
 @click.command()
 @flow_argument
 @click.option("--drain", is_flag=True, help="Finish queued messages first; none is dropped.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@_why_option
+@why_option
 @wait_options
 @pass_session
 def stop(session: Session, *, flow: str, drain: bool, yes: bool, why: str, wait: bool, wait_timeout: float) -> None:
@@ -71,12 +73,19 @@ def stop(session: Session, *, flow: str, drain: bool, yes: bool, why: str, wait:
     if not drain and record.status.value.state is not FlowState.STOPPED:
         _confirm(ref, unprocessed(session, record), yes)
     desired = requests.stop(session.store, ref, by=session.user, why=why, drain=drain)
-    _report(session, ref, desired, asked="stop requested" + (", after its queues are empty" if drain else ""), wait=wait, seconds=wait_timeout)
+    _report(
+        session,
+        ref,
+        desired,
+        asked="stop requested" + (", after its queues are empty" if drain else ""),
+        wait=wait,
+        seconds=wait_timeout,
+    )
 
 
 @click.command()
 @flow_argument
-@_why_option
+@why_option
 @wait_options
 @pass_session
 def suspend(session: Session, *, flow: str, why: str, wait: bool, wait_timeout: float) -> None:
@@ -96,7 +105,7 @@ def suspend(session: Session, *, flow: str, why: str, wait: bool, wait_timeout: 
 @click.command()
 @flow_argument
 @click.option("--force", is_flag=True, help="Although the cause of the suspension is still there.")
-@_why_option
+@why_option
 @wait_options
 @pass_session
 def resume(session: Session, *, flow: str, force: bool, why: str, wait: bool, wait_timeout: float) -> None:
@@ -130,10 +139,10 @@ def run_now(session: Session, *, flow: str, wait: bool, wait_timeout: float) -> 
     before = existing(session, ref).status.value.last_tick
     requests.run_now(session.store, ref, by=session.user)
     if not wait:
-        _print(session, ref, f"{ref}: a tick is requested")
+        report_wish(session, ref, f"{ref}: a tick is requested")
         return
     record = wait_for_tick(session.store, ref, before, wait_timeout)
-    _print(session, ref, f"{ref}: the trigger got a tick at {record.status.value.last_tick}", record)
+    report_wish(session, ref, f"{ref}: the trigger got a tick at {record.status.value.last_tick}", record)
 
 
 @click.command("enable-realtime")
@@ -167,21 +176,14 @@ def _set_kind(session: Session, flow: str, kind: Kind) -> None:
 
     ref = session.ref(flow)
     requests.set_kind(session.store, ref, kind, by=session.user)
-    _print(session, ref, f"{ref} is {kind} from its next start on")
+    report_wish(session, ref, f"{ref} is {kind} from its next start on")
 
 
 def existing(session: Session, ref: FlowRef) -> FlowRecord:
     """The flow, or NotFound with the way to find it or to bring it back."""
-    record = session.store.flow(ref)
-    if record is not None:
-        return record
-    mark = session.store.deleted_flow(ref)
-    if mark is None:
-        raise NotFound(f"there is no flow {ref}", hint=f"nomadflows flow list -w {ref.workspace}")
-    raise NotFound(
-        f"flow {ref} was deleted at {mark.value.at}",
-        hint=f"`nomadflows flow restore {ref.flow}` brings it back, until {mark.value.until}",
-    )
+    from nomadflows.store import requests
+
+    return requests.existing(session.store, ref)
 
 
 def unprocessed(session: Session, record: FlowRecord) -> int | None:
@@ -205,7 +207,9 @@ def _confirm(ref: FlowRef, count: int | None, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{ref} is not stopped: nobody is there to confirm", hint="give --yes, or --drain to finish them first")
+        raise Refused(
+            f"{ref} is not stopped: nobody is there to confirm", hint="give --yes, or --drain to finish them first"
+        )
     if not click.confirm("Stop it?", err=True):
         raise Refused(f"{ref} is not stopped")
 
@@ -213,11 +217,11 @@ def _confirm(ref: FlowRef, count: int | None, yes: bool) -> None:
 def _report(session: Session, ref: FlowRef, desired: Desired, *, asked: str, wait: bool, seconds: float) -> None:
     """Say what was asked for, or with --wait what came of it."""
     if not wait:
-        _print(session, ref, f"{ref}: {asked}")
+        report_wish(session, ref, f"{ref}: {asked}")
         return
     goal = Goal(desired.generation, desired.state, desired.version if desired.state is WantedState.RUNNING else 0)
     record = wait_for(session.store, ref, goal, seconds)
-    _print(session, ref, outcome(record), record)
+    report_wish(session, ref, outcome(record), record)
 
 
 def outcome(record: FlowRecord) -> str:
@@ -229,7 +233,8 @@ def outcome(record: FlowRecord) -> str:
     return f"{record.ref} is {status.state}, version {status.version}{warm_up}"
 
 
-def _print(session: Session, ref: FlowRef, sentence: str, record: FlowRecord | None = None) -> None:
+def report_wish(session: Session, ref: FlowRef, sentence: str, record: FlowRecord | None = None) -> None:
+    """A sentence for people, the flow as `flow show` gives it for programs."""
     if session.output == "table":
         click.echo(sentence)
     else:

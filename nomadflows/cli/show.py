@@ -33,6 +33,8 @@ def show_json(record: FlowRecord) -> Json:
             "steps": [_step_json(step.to_json()) for step in status.steps],
         },
         "draft": record.has_draft,
+        "scale": desired.scale,
+        "repair": desired.repair,
         "next_tick": status.next_tick or None,
         "warm_up_s": status.warm_up_s,
         "last_wake_s": status.last_wake_s,
@@ -49,23 +51,38 @@ def _step_json(step: Json) -> Json:
 def show_text(record: FlowRecord) -> str:
     """One flow for people: its state, why, then its steps."""
     meta, desired, status = record.meta.value, record.desired.value, record.status.value
-    facts = output.fields([
-        ("flow", str(record.ref)),
-        ("kind", meta.kind.value),
-        ("state", status.state.value),
-        ("since", f"{status.since} ({output.ago(status.since)} ago)" if status.since else ""),
-        ("version", _version(status, meta)),
-        ("wanted", _wanted(desired, status)),
-        ("draft", "yes, not published" if record.has_draft else ""),
-        ("next tick", status.next_tick),
-        ("warm-up", f"{status.warm_up_s:.2f} s from start to all steps ready" if status.warm_up_s else ""),
-        ("last wake", f"{status.last_wake_s:.2f} s" if status.last_wake_s else ""),
-        *((c.type, f"{c.status}: {c.reason}: {c.message}") for c in status.conditions),
-    ])
+    facts = output.fields(
+        [
+            ("flow", str(record.ref)),
+            ("kind", meta.kind.value),
+            ("state", status.state.value),
+            ("since", f"{status.since} ({output.ago(status.since)} ago)" if status.since else ""),
+            ("version", _version(status, meta)),
+            ("wanted", _wanted(desired, status)),
+            ("draft", "yes, not published" if record.has_draft else ""),
+            ("scaled", ", ".join(f"{step} {count}" for step, count in sorted(desired.scale.items()))),
+            ("repair", "" if desired.repair else "paused: what others change is left as it is"),
+            ("next tick", status.next_tick),
+            ("warm-up", f"{status.warm_up_s:.2f} s from start to all steps ready" if status.warm_up_s else ""),
+            ("last wake", f"{status.last_wake_s:.2f} s" if status.last_wake_s else ""),
+            *((c.type, f"{c.status}: {c.reason}: {c.message}") for c in status.conditions),
+        ]
+    )
     steps = output.table(
         ["STEP", "KIND", "COMPONENT", "STATE", "REPLICAS", "CONSUMERS", "READY", "UNACKED", "RESTARTS", "NOTE"],
         [
-            [s.id, s.kind, s.component, s.state.value, s.replicas, s.consumers, s.ready, s.unacked, s.restarts, s.message]
+            [
+                s.id,
+                s.kind,
+                s.component,
+                s.state.value,
+                s.replicas,
+                s.consumers,
+                s.ready,
+                s.unacked,
+                s.restarts,
+                s.message,
+            ]
             for s in status.steps
         ],
     )

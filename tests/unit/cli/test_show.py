@@ -25,37 +25,68 @@ ORDERS = FlowRecord(
     desired=Versioned(Desired(WantedState.RUNNING, 3, 12, by="eva", at="2026-01-31T09:00:00.000Z"), 11),
     status=Versioned(
         Status(
-            FlowState.SLEEPING, "2026-01-31T10:00:00.000Z", 3, 12,
+            FlowState.SLEEPING,
+            "2026-01-31T10:00:00.000Z",
+            3,
+            12,
             conditions=(Condition("Ready", "True", "Parked", "No process is left", "2026-01-31T10:00:00.000Z"),),
-            steps=(StepStatus("orders", "trigger", "files@1.0.0"), StepStatus("mapper:orders:store", "mapper", "mapper@1.0.0")),
-            warm_up_s=0.9, last_wake_s=0.31, next_tick="2026-01-31T10:03:00.000Z",
+            steps=(
+                StepStatus("orders", "trigger", "files@1.0.0"),
+                StepStatus("mapper:orders:store", "mapper", "mapper@1.0.0"),
+            ),
+            warm_up_s=0.9,
+            last_wake_s=0.31,
+            next_tick="2026-01-31T10:03:00.000Z",
         ),
         12,
     ),
     has_draft=True,
 )
-NEW = FlowRecord(FlowRef("default", "new"), Versioned(Meta("new"), 1), Versioned(Desired()), Versioned(Status()), has_draft=True)
+NEW = FlowRecord(
+    FlowRef("default", "new"), Versioned(Meta("new"), 1), Versioned(Desired()), Versioned(Status()), has_draft=True
+)
 
 
 def test_the_shape_programs_rely_on() -> None:
     step = {
-        "kind": "trigger", "state": "Sleeping", "replicas": 0, "consumers": 0, "ready": 0, "unacked": 0, "restarts": 0,
+        "kind": "trigger",
+        "state": "Sleeping",
+        "replicas": 0,
+        "consumers": 0,
+        "ready": 0,
+        "unacked": 0,
+        "restarts": 0,
     }
     assert show.show_json(ORDERS) == {
-        "workspace": "default", "flow": "orders", "kind": "ordinary",
+        "workspace": "default",
+        "flow": "orders",
+        "kind": "ordinary",
         "desired": {"state": "running", "version": 3, "generation": 12},
         "status": {
-            "state": "Sleeping", "since": "2026-01-31T10:00:00.000Z", "version": 3, "observed_generation": 12,
-            "conditions": [{
-                "type": "Ready", "status": "True", "reason": "Parked", "message": "No process is left",
-                "at": "2026-01-31T10:00:00.000Z",
-            }],
+            "state": "Sleeping",
+            "since": "2026-01-31T10:00:00.000Z",
+            "version": 3,
+            "observed_generation": 12,
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "Parked",
+                    "message": "No process is left",
+                    "at": "2026-01-31T10:00:00.000Z",
+                }
+            ],
             "steps": [
                 {"id": "orders", "component": "files@1.0.0", **step},
                 {"id": "mapper:orders:store", "component": "mapper@1.0.0", **step, "kind": "mapper"},
             ],
         },
-        "draft": True, "next_tick": "2026-01-31T10:03:00.000Z", "warm_up_s": 0.9, "last_wake_s": 0.31,
+        "draft": True,
+        "scale": {},
+        "repair": True,
+        "next_tick": "2026-01-31T10:03:00.000Z",
+        "warm_up_s": 0.9,
+        "last_wake_s": 0.31,
     }
 
 
@@ -63,7 +94,12 @@ def test_a_flow_that_never_ran_has_the_same_members() -> None:
     shown = show.show_json(NEW)
     assert shown.keys() == show.show_json(ORDERS).keys()
     assert shown["status"] == {
-        "state": "Stopped", "since": None, "version": 0, "observed_generation": 0, "conditions": [], "steps": [],
+        "state": "Stopped",
+        "since": None,
+        "version": 0,
+        "observed_generation": 0,
+        "conditions": [],
+        "steps": [],
     }
     assert (shown["next_tick"], shown["warm_up_s"], shown["last_wake_s"]) == (None, None, None)
 
@@ -83,6 +119,15 @@ def test_a_wish_nobody_took_up_is_marked() -> None:
     assert "not taken up by a controller yet" in show.show_text(record)
 
 
+def test_settings_that_outlive_a_wish_are_told_where_they_differ() -> None:
+    desired = Desired(WantedState.RUNNING, 3, 13, scale={"store": 4, "orders": 2}, repair=False)
+    record = FlowRecord(ORDERS.ref, ORDERS.meta, Versioned(desired, 14), ORDERS.status)
+    text = show.show_text(record)
+    assert "scaled     orders 2, store 4\n" in text
+    assert "repair     paused" in text
+    assert "repair " not in show.show_text(ORDERS)
+
+
 def test_a_step_that_does_not_run_says_why() -> None:
     status = Status(steps=(StepStatus("a", "trigger", "files@1.0.0", StepState.STARTING, message="Driver Failure"),))
     record = FlowRecord(ORDERS.ref, ORDERS.meta, ORDERS.desired, Versioned(status, 1))
@@ -90,9 +135,22 @@ def test_a_step_that_does_not_run_says_why() -> None:
 
 
 def test_list() -> None:
-    broken = FlowRecord(FlowRef("default", "spoilt"), NEW.meta, NEW.desired, NEW.status, problem="status cannot be read")
+    broken = FlowRecord(
+        FlowRef("default", "spoilt"), NEW.meta, NEW.desired, NEW.status, problem="status cannot be read"
+    )
     lines = click.unstyle(show.list_text([show.list_json(record) for record in (ORDERS, NEW, broken)])).splitlines()
-    assert lines[0].split() == ["WORKSPACE", "FLOW", "KIND", "STATE", "FOR", "VERSION", "LATEST", "DRAFT", "NEXT", "TICK"]
+    assert lines[0].split() == [
+        "WORKSPACE",
+        "FLOW",
+        "KIND",
+        "STATE",
+        "FOR",
+        "VERSION",
+        "LATEST",
+        "DRAFT",
+        "NEXT",
+        "TICK",
+    ]
     assert lines[1].split()[:4] == ["default", "orders", "ordinary", "Sleeping"]
     assert lines[-1] == "spoilt: status cannot be read"
     assert show.list_text([]).startswith("No flows.")

@@ -27,11 +27,30 @@ def silent() -> str:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("arguments", [
-    ["flow", "list"], ["flow", "show", "orders"], ["flow", "start", "orders", "--wait"], ["flow", "stop", "orders", "--yes"],
-    ["flow", "publish", "orders"], ["flow", "versions", "orders"], ["flow", "run-now", "orders"], ["flow", "queues", "orders"],
-    ["flow", "logs", "orders"], ["flow", "enable-realtime", "orders"], ["workspace", "list"], ["component", "list"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["flow", "list"],
+        ["flow", "show", "orders"],
+        ["flow", "start", "orders", "--wait"],
+        ["flow", "stop", "orders", "--yes"],
+        ["flow", "publish", "orders"],
+        ["flow", "versions", "orders"],
+        ["flow", "diff", "orders"],
+        ["flow", "export", "orders"],
+        ["flow", "revert", "orders", "1"],
+        ["flow", "scale", "orders", "store", "2"],
+        ["flow", "pause-repair", "orders"],
+        ["flow", "restore", "orders"],
+        ["why", "orders"],
+        ["flow", "run-now", "orders"],
+        ["flow", "queues", "orders"],
+        ["flow", "logs", "orders"],
+        ["flow", "enable-realtime", "orders"],
+        ["workspace", "list"],
+        ["component", "list"],
+    ],
+)
 def test_consul_is_down(arguments: list[str], closed: str, capsys: pytest.CaptureFixture[str]) -> None:
     begun = time.monotonic()
     assert run(["--consul-addr", closed, *arguments]) == 3

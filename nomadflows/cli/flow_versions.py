@@ -1,0 +1,235 @@
+"""`flow diff|export|import|revert`: versions compared, taken out, brought in, gone back to."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nomadflows.cli import output
+from nomadflows.cli.catalogue import recorded
+from nomadflows.cli.flow_define import file_argument, publish_options, read_definition, read_text, report_published
+from nomadflows.cli.flow_state import existing
+from nomadflows.cli.session import Session, flow_argument, pass_session
+from nomadflows.cli.wait import wait_options
+from nomadflows.model.errors import InputError, Refused
+
+if TYPE_CHECKING:
+    from nomadflows.model.difference import Change
+    from nomadflows.store import FlowRecord
+
+Json = dict[str, Any]
+
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
+
+
+@click.command()
+@flow_argument
+@click.argument("one", metavar="[A]", default="")
+@click.argument("other", metavar="[B]", default="")
+@pass_session
+def diff(session: Session, *, flow: str, one: str, other: str) -> None:
+    """Show how two definitions of a flow differ: the latest version and the draft, or A and B.
+
+    A and B are version numbers, `latest` or `draft`; B is the draft, or the latest version where there is none.
+
+    \b
+    Examples:
+      nomadflows flow diff orders-to-warehouse
+      nomadflows flow diff orders-to-warehouse 3
+      nomadflows flow diff orders-to-warehouse 3 5 -o json
+    """
+    from nomadflows.model.difference import changes
+
+    record = existing(session, session.ref(flow))
+    one, other = one or "latest", other or ("draft" if record.has_draft else "latest")
+    old, new = (_definition(session, record, which) for which in (one, other))
+    found = changes(old, new)
+    names = [_name(record, which) for which in (one, other)]
+    output.emit(
+        session.output,
+        {"flow": record.ref.flow, "from": names[0], "to": names[1], "changes": [asdict(change) for change in found]},
+        lambda: _diff_text(f"{record.ref}: {names[0]} → {names[1]}", found),
+    )
+
+
+def _definition(session: Session, record: FlowRecord, which: str) -> Json:
+    """As stored, with the kind the flow has now: a version may be older than that."""
+    if which == "draft":
+        draft = session.store.draft(record.ref)
+        if draft is None:
+            raise Refused(f"{record.ref} has no draft", hint="nomadflows flow apply FILE")
+        found: Json = draft.value["definition"]
+        return found
+    number = _number(record, which)
+    version = session.store.version(record.ref.version(number)) if number else None
+    if version is None:
+        latest = record.meta.value.latest
+        what = f"no version {number}: its versions are 1 to {latest}" if latest and number else "no published version"
+        raise Refused(f"{record.ref} has {what}", hint=f"nomadflows flow versions {record.ref.flow}")
+    return {**version["definition"], "kind": record.meta.value.kind.value}
+
+
+def _number(record: FlowRecord, which: str) -> int:
+    if which == "latest":
+        return record.meta.value.latest
+    if not which.isdecimal() or not int(which):
+        raise InputError(f"{which!r} names no version; allowed: a number, latest, draft")
+    return int(which)
+
+
+def _name(record: FlowRecord, which: str) -> str:
+    return "draft" if which == "draft" else f"version {_number(record, which)}"
+
+
+def _diff_text(title: str, found: list[Change]) -> str:
+    if not found:
+        return f"{title}\n  no difference"
+    width = max(len(change.path) for change in found)
+    return "\n".join([title, *(_change_text(change, width) for change in found)])
+
+
+def _change_text(change: Change, width: int) -> str:
+    def line(text: str) -> str:
+        return click.style(f"  {change.sign} {change.path.ljust(width)}  {text}".rstrip(), fg=_COLOURS[change.sign])
+
+    if change.sign == "+":
+        return _block(line, change.new, "+")
+    if change.sign == "-":
+        return _block(line, change.old, "-")
+    if isinstance(change.old, str) and isinstance(change.new, str) and "\n" in change.old + change.new:
+        lines = list(difflib.unified_diff(change.old.splitlines(), change.new.splitlines(), n=1, lineterm=""))[2:]
+        return "\n".join([line(""), *(_styled(f"      {text}", text[:1]) for text in lines)])
+    return line(f"{_short(change.old)} → {_short(change.new)}")
+
+
+def _block(line: Any, value: object, sign: str) -> str:
+    """A value beside its path, or below it where it takes several lines."""
+    if isinstance(value, str) and "\n" in value:
+        return "\n".join([line(""), *(_styled(f"      {sign}{text}", sign) for text in value.splitlines())])
+    return str(line(_short(value)))
+
+
+def _styled(text: str, sign: str) -> str:
+    return click.style(text, fg=_COLOURS[sign]) if sign in _COLOURS else text
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+@click.command()
+@flow_argument
+@click.option("--version", "number", type=click.IntRange(min=1), metavar="N", help="Version N instead of the latest.")
+@click.option("--draft", is_flag=True, help="The draft instead of the latest version.")
+@pass_session
+def export(session: Session, *, flow: str, number: int | None, draft: bool) -> None:
+    """Print a definition as a flow file, which `flow apply` and `flow import` read.
+
+    Credentials are named in it, their values are not. Components are pinned as far as the definition pins them.
+
+    \b
+    Examples:
+      nomadflows flow export orders-to-warehouse > orders.yaml
+      nomadflows flow export orders-to-warehouse --version 3
+      nomadflows flow export orders-to-warehouse -w test | nomadflows flow import - -w production
+    """
+    from nomadflows.model.flowtext import flow_text
+
+    if draft and number:
+        raise InputError("--draft and --version name two definitions; allowed: one of them")
+    record = existing(session, session.ref(flow))
+    definition = _definition(session, record, "draft" if draft else str(number or "latest"))
+    if session.output == "json":
+        output.emit("json", definition, str)
+    else:
+        click.echo(flow_text(definition), nl=False)
+
+
+@click.command("import")
+@file_argument
+@click.option("--name", metavar="FLOW", help="Call the flow this, whatever the file says.")
+@pass_session
+def import_(session: Session, *, file: str, name: str | None) -> None:
+    """Make a new flow of a flow file; its draft is stored. A flow that exists is refused: see `flow apply`.
+
+    \b
+    Examples:
+      nomadflows flow import orders.yaml
+      nomadflows flow import orders.yaml --name orders-copy
+    """
+    from nomadflows.store import requests
+
+    text = read_text(file)
+    _refuse_graph(text, file)
+    definition = read_definition(file, lambda: recorded(session.store), text)
+    ref = session.ref(name or definition.flow)
+    requests.create(session.store, ref, definition.to_json() | {"flow": ref.flow}, by=session.user)
+    output.emit(
+        session.output,
+        {"workspace": ref.workspace, "flow": ref.flow, "created": True, "changed": True, "draft": True},
+        lambda: f"{ref} is created; its draft is stored\n  next: nomadflows flow publish {ref.flow}",
+    )
+
+
+def _refuse_graph(text: str, file: str) -> None:
+    """A graph as elastic.io keeps it is told as such, not as a flow file full of unknown fields."""
+    if not text.lstrip().startswith("{"):
+        return
+    try:
+        data = json.loads(text)
+    except ValueError:  # told by the reader of flow files, with its line
+        return
+    inner = data.get("graph", data) if isinstance(data, dict) else {}
+    if isinstance(inner, dict) and "nodes" in inner and "steps" not in data:
+        raise InputError(
+            f"{file} is a flow graph of elastic.io (nodes, edges), which is not read yet",
+            hint="write its nodes as steps of a flow file; docs/flow-file.md says how",
+        )
+
+
+@click.command()
+@flow_argument
+@click.argument("version", type=click.IntRange(min=1))
+@publish_options
+@wait_options
+@pass_session
+def revert(
+    session: Session,
+    *,
+    flow: str,
+    version: int,
+    strategy: str,
+    ready_timeout: float | None,
+    note: str,
+    force: bool,
+    wait: bool,
+    wait_timeout: float,
+) -> None:
+    """Go back: publish what an old version says as the next version. A draft stays as it is.
+
+    Components that the definition does not pin run in their newest version, as after any publish.
+
+    \b
+    Examples:
+      nomadflows flow revert orders-to-warehouse 3
+      nomadflows flow revert orders-to-warehouse 3 --strategy handover --wait
+    """
+    from nomadflows.store import requests
+
+    ref = session.ref(flow)
+    number = requests.revert(
+        session.store,
+        ref,
+        version,
+        by=session.user,
+        strategy=strategy,
+        note=note,
+        force=force,
+        ready_timeout=ready_timeout or 0.0,
+    )
+    said = f"{ref}: version {number} is published, as version {version} was"
+    report_published(session, ref, number, said, wait=wait, wait_timeout=wait_timeout)
