@@ -6,16 +6,15 @@ know which of the two runs. Knows nothing of any server.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NomadflowsError
+from nomadflows.packing import digest_of
 
 _PACKAGE = Path(__file__).resolve().parent
-_NOT_CODE = {"__pycache__", "node_modules", ".DS_Store"}
 
 
 def data_dir(name: str) -> Path:
@@ -57,7 +56,7 @@ def _load(name: str) -> ComponentVersion:
         language=descriptor.get("language", "python"),
         descriptor=descriptor,
         location={"builtin": name},
-        digest=_digest(folder),
+        digest=digest_of(folder),
     )
 
 
@@ -69,14 +68,3 @@ def _descriptor(path: Path) -> dict[str, Any]:
     if not isinstance(descriptor, dict):
         raise NomadflowsError(f"{path}: a descriptor is a JSON object")
     return descriptor
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 over names and contents, so that a changed file is a changed component."""
-    sha = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not _NOT_CODE & set(relative.parts):
-            sha.update(f"{relative.as_posix()}\0{path.stat().st_size}\0".encode())
-            sha.update(path.read_bytes())
-    return f"sha256:{sha.hexdigest()}"

@@ -76,6 +76,7 @@ class Settings:
     vault_auth_role: str = ""  # reserved for controllers that log in by workload identity
     step_driver: str = "raw_exec"
     step_python: str = sys.executable
+    step_node: str = "node"  # of Node components that are a folder, as the nodes find it
     datacenters: str = "*"
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
 
@@ -112,10 +113,14 @@ def _as_url(address: str) -> str:
 
 def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
     given = environ.get("NOMADFLOWS_CONFIG")
-    candidates = [Path(given).expanduser()] if given else [
-        Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "nomadflows" / "config.toml",
-        stack_file(),
-    ]
+    candidates = (
+        [Path(given).expanduser()]
+        if given
+        else [
+            Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "nomadflows" / "config.toml",
+            stack_file(),
+        ]
+    )
     for path in candidates:
         try:
             text = path.read_text()

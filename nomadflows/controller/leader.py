@@ -160,6 +160,7 @@ def site(settings: Settings) -> Site:
         amqp=_amqp_of_steps(settings),
         driver=settings.step_driver,
         python=settings.step_python,
+        node=settings.step_node,
         kv_mount=settings.kv_mount,
         datacenters=tuple(settings.datacenters.split(",")),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nomadflows.render.job import Site
 
 CREDENTIAL_FILE: Final = "${NOMAD_SECRETS_DIR}/credential.json"
+CREDENTIAL_BY_FILE: Final = frozenset({"python"})  # Node's library reads no file: it asks the component API
 
 # Same for every step. The broker may be away for long: a step tries for ever, Nomad need not restart it.
 _FIXED: Final[dict[str, str]] = {
@@ -63,6 +64,6 @@ def _own(step: RunStep, component: ComponentVersion, site: Site) -> dict[str, st
     own: dict[str, str | Runtime] = {}
     if component.language != "image":  # an image holds its component at the place it knows itself
         own["NOMADFLOWS_COMPONENT_DIR"] = site.component_dir(component)
-    if step.credential:
+    if step.credential and component.language in CREDENTIAL_BY_FILE:
         own["NOMADFLOWS_CREDENTIAL_FILE"] = Runtime(CREDENTIAL_FILE)
     return own

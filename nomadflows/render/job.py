@@ -21,7 +21,7 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
-from nomadflows.render.env import step_env
+from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
 from nomadflows.render.escape import Name, Shown, hcl
 
 _TEMPLATE: Final = "flow.nomad.hcl.j2"
@@ -79,7 +79,8 @@ def render_job(
 
 def _group(version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site) -> dict[str, Any]:
     env = step_env(version, step, component, site)
-    credential = names.credential_path(version.workspace, step.credential) if step.credential else ""
+    by_file = step.credential and component.language in CREDENTIAL_BY_FILE
+    credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return {
         "id": step.id,
         "title": f"{step.kind} {component.ref}:{step.function}",

@@ -175,6 +175,9 @@ class Store:
         """Record a new version. Conflict if it is there already: a component version never changes."""
         self.transact([Set(self.keys.component(component.name, component.version), component.to_json(), cas=0)])
 
+    def delete_component(self, name: str, version: str) -> None:
+        self.transact([Delete(self.keys.component(name, version))])
+
     def workspace(self, name: str) -> Versioned[Json] | None:
         return self._document(self.keys.workspace(name))
 

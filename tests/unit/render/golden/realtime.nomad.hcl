@@ -195,7 +195,6 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT   = "1000"
         ELASTICIO_NO_SELF_PASSTRHOUGH      = "true"
         NOMADFLOWS_COMPONENT_DIR           = "/srv/components/splitter/2.0.1"
-        NOMADFLOWS_CREDENTIAL_FILE         = "${NOMAD_SECRETS_DIR}/credential.json"
       }
 
       # This job's own role in Vault reads the secrets below and nothing else. Nomad's client logs in with the
@@ -228,17 +227,6 @@ job "live-orders.v12" {
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
-        EOT
-      }
-
-      template {
-        destination = "secrets/credential.json"
-        once        = true
-        change_mode = "noop"
-        perms       = "600"
-
-        data = <<-EOT
-          {{ with secret "nomadflows/data/sales/shop-api" }}{{ .Data.data | toJSON }}{{ end }}
         EOT
       }
 
@@ -315,7 +303,6 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_ATTEMPTS  = "1000000"
         ELASTICIO_AMQP_RECONNECT_TIMEOUT   = "1000"
         ELASTICIO_NO_SELF_PASSTRHOUGH      = "true"
-        NOMADFLOWS_CREDENTIAL_FILE         = "${NOMAD_SECRETS_DIR}/credential.json"
       }
 
       # This job's own role in Vault reads the secrets below and nothing else. Nomad's client logs in with the
@@ -348,17 +335,6 @@ job "live-orders.v12" {
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
-        EOT
-      }
-
-      template {
-        destination = "secrets/credential.json"
-        once        = true
-        change_mode = "noop"
-        perms       = "644"
-
-        data = <<-EOT
-          {{ with secret "nomadflows/data/sales/edi-partner" }}{{ .Data.data | toJSON }}{{ end }}
         EOT
       }
 

@@ -1,0 +1,95 @@
+"""What a component folder must say about itself before it can be deployed. Pure: of data that somebody else read.
+
+A descriptor is elastic.io's `component.json`, with what this platform adds: `language`, and `version` where there
+is no `package.json`. Fields that nobody here reads are kept as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from nomadflows.model.errors import InputError, Refused
+from nomadflows.model.names import COMPONENT
+from nomadflows.model.semver import semver_key
+
+Json = dict[str, Any]
+
+SAILOR: Final = "elasticio-sailor-nodejs"
+_NUMBER: Final = r"(?:0|[1-9][0-9]*)"
+_SEMVER: Final = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-[0-9A-Za-z.-]+)?")  # no build part: it would not sort
+_LANGUAGES: Final = ("python", "node")
+
+
+def component_name(given: str, folder: str) -> str:
+    """The name a component is used by: as given, else its folder's. InputError if a flow could not spell it."""
+    name = given or folder.lower().replace("_", "-")
+    if not COMPONENT.fullmatch(name):
+        raise InputError(
+            f"not a component name: {name!r}",
+            hint="lower-case letters, digits and dashes, no dash at either end; --name gives another one than the folder's",
+        )
+    return name
+
+
+def language_of(descriptor: Json, package: Json | None) -> str:
+    """As the descriptor says, else Node where there is a `package.json`."""
+    language = str(descriptor.get("language", "node" if package is not None else "python")).lower()
+    language = {"nodejs": "node"}.get(language, language)
+    if language not in _LANGUAGES:
+        raise InputError(f"component.json: unknown language {language!r}", hint=f"allowed: {', '.join(_LANGUAGES)}")
+    if language == "node" and package is None:
+        raise InputError("a Node component needs a package.json")
+    return language
+
+
+def version_of(descriptor: Json, package: Json | None) -> str:
+    """The descriptor's `version`, else that of `package.json`."""
+    found = descriptor.get("version", (package or {}).get("version"))
+    if not isinstance(found, str) or not _SEMVER.fullmatch(found):
+        missing = "is missing" if found is None else f"{found!r} is not of the form 1.2.3 or 1.2.3-beta.1"
+        raise InputError(f"component.json: version {missing}")
+    return found
+
+
+def problems(descriptor: Json, language: str, exists: Callable[[str], bool]) -> Iterator[str]:
+    """Everything that keeps a descriptor's functions from being loaded. `exists` tells of files in the folder."""
+    groups = {name: descriptor.get(name) or {} for name in ("triggers", "actions")}
+    for group, entries in groups.items():
+        if not isinstance(entries, dict):
+            yield f"{group}: expected an object"
+            return
+    if not any(groups.values()):
+        yield "there is neither a trigger nor an action"
+    for both in sorted(groups["triggers"].keys() & groups["actions"].keys()):
+        yield f"{both}: is a trigger and an action; a function's name is used once"
+    for group, entries in groups.items():
+        for function, entry in entries.items():
+            main = entry.get("main") if isinstance(entry, dict) else None
+            if not isinstance(main, str) or not main:
+                yield f"{group}.{function}: `main` is missing"
+            elif not any(exists(path) for path in _files(main, language)):
+                yield f"{group}.{function}: there is no file {main}"
+
+
+def _files(main: str, language: str) -> list[str]:
+    """Where the code named by `main` may lie."""
+    if language == "python":
+        path = main.partition(":")[0].removeprefix("./").removesuffix(".py")
+        return [f"{p}{end}" for p in {path, path.replace(".", "/")} for end in (".py", "/__init__.py")]
+    return [main, *(f"{main}{end}" for end in (".js", ".cjs", ".json", "/index.js"))]
+
+
+def check_newer(name: str, version: str, known: list[str]) -> None:
+    """Refused unless `version` comes after all that are there: a step that names no version gets the newest."""
+    if version in known:
+        raise Refused(
+            f"component {name} has a version {version} already, and a version never changes",
+            hint=f"it has {', '.join(known)}; give component.json a higher version",
+        )
+    if known and semver_key(version) < max(semver_key(other) for other in known):
+        raise Refused(
+            f"version {version} of component {name} is lower than one it has",
+            hint=f"it has {', '.join(known)}; give component.json a higher version",
+        )

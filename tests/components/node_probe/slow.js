@@ -1,0 +1,7 @@
+const note = require('./note');
+
+exports.process = async function slow(msg, cfg) {
+    await new Promise(resolve => setTimeout(resolve, Number(cfg.work_ms || 1000)));
+    note(cfg, msg);
+    return { body: msg.body };
+};
