@@ -1,8 +1,7 @@
-"""One row per key, in SQLite here; PostgreSQL where one is given in NOMADFLOWS_TEST_POSTGRES_URL."""
+"""One row per key, in SQLite; PostgreSQL is in tests/stack."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 
@@ -183,36 +182,3 @@ def test_verify(run, tmp_path):
 
     for engine in [database.engine({"url": f"sqlite:///{tmp_path}/x.db"})]:
         engine.dispose()
-
-
-@pytest.mark.skipif("NOMADFLOWS_TEST_POSTGRES_URL" not in os.environ, reason="no PostgreSQL is given")
-def test_postgresql(run):
-    import sqlalchemy
-
-    credential = {"url": os.environ["NOMADFLOWS_TEST_POSTGRES_URL"]}
-    step = run("sql", "upsert", **credential, table="nomadflows_test", key="id")
-    import database
-
-    engine = database.engine(credential)
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text("DROP TABLE IF EXISTS nomadflows_test"))
-    step({"id": "a", "total": 10, "tags": {"x": 1}, "open": True, "none": None})
-    step({"id": "a", "total": 10.25, "tags": {"x": 2}, "open": False, "none": 5})
-    # a connection that dies between two messages is replaced without a word
-    with engine.connect() as connection:
-        other = sqlalchemy.create_engine(engine.url)
-        with other.begin() as killer:
-            killer.execute(
-                sqlalchemy.text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-                )
-            )
-        other.dispose()
-        connection.invalidate()
-    step({"id": "b", "total": 0.1})
-    with engine.begin() as connection:
-        found = connection.execute(sqlalchemy.text("SELECT id, total, open, none FROM nomadflows_test ORDER BY id"))
-        assert [tuple(map(str, row)) for row in found] == [("a", "10.25", "False", "5"), ("b", "0.1", "None", "None")]
-        connection.execute(sqlalchemy.text("DROP TABLE nomadflows_test"))
-    engine.dispose()
