@@ -31,7 +31,23 @@ def read_definition(file: str, components: Callable[[], Catalogue], text: str | 
     """A flow file (`text`: what it holds, if that was read already), checked against the components there are. InputError lists every mistake with its line."""
     from nomadflows.model.flowfile import parse_flow_file
 
-    return parse_flow_file(read_text(file) if text is None else text, "<stdin>" if file == "-" else file, components())
+    known = components()
+    definition = parse_flow_file(read_text(file) if text is None else text, "<stdin>" if file == "-" else file, known)
+    return _with_absolute_paths(definition, known, Path.cwd() if file == "-" else Path(file).absolute().parent)
+
+
+def _with_absolute_paths(definition: FlowDefinition, components: Catalogue, folder: Path) -> FlowDefinition:
+    """Settings that are paths (`"type": "path"` in the descriptor) are meant from the flow file's folder: a step runs
+    somewhere else."""
+    content = definition.to_json()
+    for step, written in zip(definition.steps, content["steps"], strict=True):
+        versions = [v for v in components.get(step.component, []) if step.version in {"", v.version}]
+        fields = versions[0].entry(step.function).get("fields", {}) if versions else {}
+        for name, field in fields.items():
+            value = written.get("with", {}).get(name)
+            if field.get("type") == "path" and isinstance(value, str) and not value.startswith(("/", "~")):
+                written["with"][name] = str(folder / value)
+    return definition.from_json(content)
 
 
 def read_text(file: str) -> str:
