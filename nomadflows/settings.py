@@ -29,6 +29,11 @@ _NATIVE: Final = {
     "vault_cacert": "VAULT_CACERT",
 }
 
+_NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
+    "timeout": (float, "number of seconds"),
+    "webhooks_per_minute": (int, "whole number"),
+}
+
 
 def home() -> Path:
     """Where the local stack keeps its data: `NOMADFLOWS_HOME`, else the user's data folder."""
@@ -70,6 +75,9 @@ class Settings:
     steps_amqp_addr: str = ""  # host:port as the nodes see the broker; "": the one of amqp_uri
     component_api: str = "http://127.0.0.1:8646"  # as the nodes see it; the controller binds its port
     component_api_bind: str = "127.0.0.1:8646"
+    gateway_bind: str = "127.0.0.1:8647"
+    gateway_url: str = "http://127.0.0.1:8647"  # as callers of webhooks see it
+    webhooks_per_minute: int = 60  # calls of one workspace that one gateway takes; 0: any number
     kv_prefix: str = "nomadflows"  # in Consul
     kv_mount: str = "nomadflows"  # in Vault
     vault_auth_mount: str = "jwt-nomad"
@@ -95,15 +103,20 @@ def load_settings(
         if given := environ.get(f"NOMADFLOWS_{item.name.upper()}"):
             values[item.name] = given
     values.update({name: value for name, value in (flags or {}).items() if value is not None})
-    if "timeout" in values:
-        try:
-            values["timeout"] = float(values["timeout"])
-        except ValueError:
-            raise InputError(f"timeout: not a number of seconds: {values['timeout']!r}") from None
-    for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api"):
+    for name, (kind, what) in _NUMBERS.items():
+        if name in values:
+            values[name] = _as_number(name, values[name], kind, what)
+    for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api", "gateway_url"):
         if name in values:
             values[name] = _as_url(str(values[name]))
     return Settings(**values)
+
+
+def _as_number(name: str, value: Any, kind: type[float | int], what: str) -> float:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"{name}: not a {what}: {value!r}") from None
 
 
 def _as_url(address: str) -> str:

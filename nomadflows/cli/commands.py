@@ -26,6 +26,7 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
     }),
     ("Run the system", {
         "controller": ("nomadflows.cli.controller", "controller_group", "The process that starts, parks and wakes flows."),
+        "gateway": ("nomadflows.cli.gateway", "gateway_group", "The process that takes webhooks."),
         "completion": ("nomadflows.cli.completion", "completion", "Print the completion script of a shell."),
     }),
 )

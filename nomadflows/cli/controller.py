@@ -34,7 +34,7 @@ def run(session: Session, *, verbose: bool) -> None:
     from nomadflows.controller.run import Controller
     from nomadflows.gateway.serve import serve_component_api
 
-    _log_to_stdout(verbose)
+    log_to_stdout(verbose)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -43,7 +43,7 @@ def run(session: Session, *, verbose: bool) -> None:
     controller.run()
 
 
-def _log_to_stdout(verbose: bool) -> None:
+def log_to_stdout(verbose: bool) -> None:
     """For people on a terminal, JSON lines elsewhere."""
     renderer = structlog.dev.ConsoleRenderer() if sys.stdout.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(

@@ -27,6 +27,7 @@ _TITLES: Final = {
     "nomad-client": "Nomad's client",
     "identities": "Nomad's identities in Vault",
     "controller": "Controller",
+    "gateway": "Gateway (webhooks)",
 }
 _CAN_RUN: Final = ("consul", "nomad", "vault", "rabbitmq", "rabbitmq-api")
 
@@ -187,7 +188,7 @@ def _address(server: str, at: Addresses | None) -> str:
         return ""
     broker = f"amqp://{at.amqp_uri.rpartition('@')[2].removeprefix('amqp://')}"
     known = {"consul": at.consul, "nomad": at.nomad, "vault": at.vault, "rabbitmq": broker}
-    return {**known, "controller": at.component_api}.get(server, "")
+    return {**known, "controller": at.component_api, "gateway": at.gateway}.get(server, "")
 
 
 def _ui(server: str, at: Addresses | None) -> str:

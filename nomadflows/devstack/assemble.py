@@ -10,6 +10,7 @@ from urllib.parse import quote
 from nomadflows.devstack import rabbitmq, vault
 from nomadflows.devstack.consul import Consul
 from nomadflows.devstack.controller import Controller
+from nomadflows.devstack.gateway import Gateway
 from nomadflows.devstack.layout import Layout
 from nomadflows.devstack.nomad import Around, NomadClient, NomadServer
 from nomadflows.devstack.plan import StackPlan
@@ -26,6 +27,7 @@ class Addresses:
     amqp_uri: str  # holds a password
     rabbitmq_api: str
     component_api: str
+    gateway: str
 
 
 def addresses(plan: StackPlan) -> Addresses:
@@ -43,6 +45,7 @@ def addresses(plan: StackPlan) -> Addresses:
         amqp_uri=amqp,
         rabbitmq_api=running.rabbitmq_api or f"http://127.0.0.1:{ports['rabbitmq_api']}",
         component_api=f"http://127.0.0.1:{ports['component_api']}",
+        gateway=f"http://127.0.0.1:{ports['gateway']}",
     )
 
 
@@ -95,6 +98,7 @@ def servers(plan: StackPlan) -> Sequence[Server]:
     if plan.controller:
         needs = tuple(one.name for one in listed)
         listed.append(Controller(plan.home, layout.settings_file, plan.ports["component_api"], needs))
+        listed.append(Gateway(plan.home, layout.settings_file, plan.ports["gateway"], needs))
     return listed
 
 
@@ -113,6 +117,9 @@ def settings(plan: StackPlan) -> dict[str, str]:
         "rabbitmq_api": at.rabbitmq_api,
         "component_api": at.component_api,
         "component_api_bind": at.component_api.partition("://")[2],
+        "gateway_bind": at.gateway.partition("://")[2],
+        "gateway_url": at.gateway,
+        "webhooks_per_minute": "0",
         "step_python": sys.executable,
     }
     return {name: value for name, value in values.items() if value}

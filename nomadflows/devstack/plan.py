@@ -11,6 +11,7 @@ from nomadflows.devstack.layout import Layout, read_json, write_json
 from nomadflows.devstack.ports import Ports
 
 SERVERS: Final = ("rabbitmq", "consul", "vault", "nomad")
+OURS: Final = ("controller", "gateway")  # started once the servers are ready
 
 
 @dataclass(frozen=True, slots=True)

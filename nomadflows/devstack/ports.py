@@ -34,6 +34,7 @@ DEFAULTS: Final[Ports] = {
     "rabbitmq_dist": 16674,
     "epmd": 16369,
     "component_api": 18646,
+    "gateway": 18690,
 }
 _LAST: Final = 19999
 _BLOCKS: Final = 60  # of ten ports each

@@ -15,6 +15,7 @@ from nomadflows.devstack.state import ServerView
 _STEP_GRACE: Final = 10.0
 _GRACE: Final = {
     "controller": 20.0,
+    "gateway": 20.0,
     "nomad-client": 15.0,
     "nomad": 15.0,
     "rabbitmq": 30.0,
@@ -25,9 +26,9 @@ _GRACE: Final = {
 
 
 def stop_servers(servers: Sequence[ServerView], layout: Layout, nomad_program: str) -> None:
-    """The controller first, so that nobody repairs what is being taken down; steps while the broker still answers."""
+    """The gateway and the controller first, so that nobody repairs what is being taken down; steps while the broker still answers."""
     alive = {one.name: one.process for one in servers if one.process is not None}
-    _stop(alive, "controller")
+    _stop(alive, "gateway", "controller")
     if not nomad_program:
         _stop(alive, "nomad-client")
     else:

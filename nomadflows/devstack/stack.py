@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from nomadflows.devstack import assemble, binaries, processes, rabbitmq_package
 from nomadflows.devstack.layout import Layout
-from nomadflows.devstack.plan import Running, StackPlan, load_plan
+from nomadflows.devstack.plan import OURS, Running, StackPlan, load_plan
 from nomadflows.devstack.ports import remembered_or_chosen
 from nomadflows.devstack.release import Report
 from nomadflows.devstack.shutdown import stop_servers
@@ -183,8 +183,8 @@ class Stack:
             state = self._state_of(supervisor)
             if state is not None:
                 on_state(state)
-                one = state.server("controller")
-                if one is None or one.state == "ready":
+                ours = [state.server(name) for name in OURS]
+                if all(one is None or one.state == "ready" for one in ours):
                     return
             time.sleep(0.05)
 

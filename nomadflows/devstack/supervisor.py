@@ -19,7 +19,7 @@ from typing import IO, Final
 
 from nomadflows.devstack import assemble
 from nomadflows.devstack.layout import Layout, write_private
-from nomadflows.devstack.plan import StackPlan, load_plan
+from nomadflows.devstack.plan import OURS, StackPlan, load_plan
 from nomadflows.devstack.processes import identify
 from nomadflows.devstack.server import Server
 from nomadflows.devstack.shutdown import stop_servers
@@ -51,7 +51,7 @@ class Supervisor:
 
     def _watch(self, server: Server) -> Watched:
         watched = Watched(server, self._layout.log(server.name))
-        if server.name == "controller":
+        if server.name in OURS:
             watched.before_start = self._write_settings
         return watched
 
@@ -81,7 +81,7 @@ class Supervisor:
     def _decide_phase(self) -> None:
         if self._phase != "starting":
             return
-        servers = [one for one in self._watched if one.name != "controller"]
+        servers = [one for one in self._watched if one.name not in OURS]
         for one in servers:
             if one.failures >= _TRIES_BEFORE_FIRST_READY and not one.ever_ready:
                 self._phase, self._why = "failed", f"{one.name} does not start: {one.why}"

@@ -32,7 +32,7 @@ def nomad_of(plan: StackPlan) -> tuple[NomadServer, NomadClient]:
 def test_start_order_and_needs(tmp_path: Path) -> None:
     servers = assemble.servers(plan_in(tmp_path))
     assert [one.name for one in servers] == [
-        "epmd", "rabbitmq", "consul", "vault", "nomad", "nomad-client", "identities", "controller",
+        "epmd", "rabbitmq", "consul", "vault", "nomad", "nomad-client", "identities", "controller", "gateway",
     ]  # fmt: skip
     started: set[str] = set()
     for one in servers:

@@ -1,0 +1,86 @@
+"""Everything a gateway serves, as one ASGI application: webhooks, the API that components call, its own health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nomadflows.broker.address import Address
+from nomadflows.broker.pipeline import Pipeline
+from nomadflows.clients import per_thread
+from nomadflows.gateway import metrics
+from nomadflows.gateway.component_api import ComponentApi
+from nomadflows.gateway.directory import Directory, FlowReader
+from nomadflows.gateway.hooks import PREFIX, Hooks, Receive, Scope, Send
+from nomadflows.gateway.replies import Replies
+from nomadflows.model.names import vhost
+from nomadflows.settings import Settings
+
+log = structlog.get_logger()
+
+Handler = Callable[[Scope, Receive, Send], object]
+_LIFESPAN: Final = "lifespan"
+
+
+class Gateway:
+    """The application. Webhooks go straight to their handler, the rest through routes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pipelines: dict[str, Pipeline] = {}
+        self._replies = Replies()
+        clients = per_thread(settings)
+        self._directory = Directory(FlowReader(clients))
+        self._address = Address.parse(settings.amqp_uri)
+        self._hooks = Hooks(self._directory, self._publisher, self._replies, per_minute=settings.webhooks_per_minute)
+        component_api = ComponentApi(lambda: clients().store, lambda: clients().vault, lambda: clients().broker)
+        self._others = Starlette(routes=[*component_api.routes, *health_routes()])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._hooks(scope, receive, send)
+        elif scope["type"] == _LIFESPAN:
+            await self._live(receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    def _publisher(self, workspace: str) -> Pipeline:
+        found = self._pipelines.get(workspace)
+        if found is None:
+            found = self._pipelines[workspace] = Pipeline(
+                self._address,
+                vhost(workspace),
+                self._settings.timeout,
+                on_reply=self._replies.take,
+                on_lost=self._replies.lost,
+            )
+        return found
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The server says when it begins and when its last request is answered."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._directory.close()
+        for pipeline in self._pipelines.values():
+            await pipeline.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def health_routes() -> list[Route]:
+    """`/healthz` and `/metrics`."""
+
+    def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    def exposition(_request: Request) -> Response:
+        content, media_type = metrics.exposition()
+        return Response(content, media_type=media_type)
+
+    return [Route("/healthz", healthz), Route("/metrics", exposition)]

@@ -1,0 +1,240 @@
+"""`/hook/<workspace>/<flow>[/anything]`: from an HTTP request to a confirmed message, and to the flow's answer.
+
+An ASGI application of its own: a request passes nothing here that it does not need. It is answered only after the
+broker has confirmed the message, so what was acknowledged survives this process. Looks into no server itself: flows
+come from the `Directory`, messages go through `publishers`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+import structlog
+
+from nomadflows.broker.wire import Outgoing, new_id, platform_message
+from nomadflows.gateway import answers, metrics
+from nomadflows.gateway.answers import Answer, Rejected
+from nomadflows.gateway.content import Request, joined, message
+from nomadflows.gateway.directory import Directory, Target, explain
+from nomadflows.gateway.limits import DeadCalls, Memory, RateLimit
+from nomadflows.gateway.replies import Replies, too_late
+from nomadflows.model.errors import NomadflowsError, NotFound
+from nomadflows.model.names import FlowRef, input_key
+
+log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PREFIX: Final = "/hook/"
+MOST_BYTES: Final = 10_000_000  # headers and body
+ARRIVAL_S: Final = 30.0  # for the whole body
+MEMORY: Final = 256 << 20
+
+
+class Publisher(Protocol):
+    """A workspace's broker, as `broker.pipeline.Pipeline` is."""
+
+    async def publish(self, exchange: str, key: str, body: bytes, headers: dict[str, Any]) -> bool: ...
+    async def listen(self, exchange: str, key: str) -> None: ...
+
+
+class _Gone(Exception):
+    """The caller hung up: there is nobody to answer."""
+
+
+class Hooks:
+    """The handler. `publishers` gives each workspace its own."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        publishers: Callable[[str], Publisher],
+        replies: Replies,
+        *,
+        per_minute: int = 0,
+        memory: int = MEMORY,
+        arrival_s: float = ARRIVAL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._publishers = publishers
+        self._replies = replies
+        self._rate = RateLimit(per_minute)
+        self._dead = DeadCalls()
+        self._memory = Memory(memory)
+        self._arrival_s = arrival_s
+        self._clock = clock
+        self.reply_key = f"reply.{secrets.token_hex(8)}"  # this process's own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except Rejected as rejected:
+            answer = rejected.answer
+        except _Gone:
+            metrics.ANSWERS.labels("-", "gone").inc()
+            return
+        metrics.ANSWERS.labels(str(answer.status), answer.reason).inc()
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] not in {"GET", "POST"}:
+            return answers.METHOD.answer()
+        ref, rest = _address(scope["path"])
+        headers = joined(scope["headers"])
+        try:
+            target = await self._target(ref)
+        except NomadflowsError as error:
+            log.warning("a webhook could not be looked up", flow=str(ref), error=error.message)
+            return answers.AWAY.answer(text=explain(error))
+        if not target.auth.signs_body and not target.auth.allows(headers):
+            return _unauthorised(target)
+        taken = [0]
+        try:
+            body = await self._body(scope, receive, headers, taken)
+            request = Request(
+                scope["method"], scope.get("root_path", "") + quote(scope["path"], safe="/:@!$&'()*+,;=~"),
+                scope["query_string"].decode("latin-1"), rest, headers, body,
+            )  # fmt: skip
+            return await self._accept(ref, target, request, receive)
+        finally:
+            self._memory.give(taken[0])
+
+    async def _target(self, ref: FlowRef) -> Target:
+        target = await self._directory.target(ref)
+        if target is None:
+            raise Rejected((answers.BLOCKED if self._dead.is_blocked(ref) else answers.NO_FLOW).answer())
+        self._dead.lives(ref)
+        return target
+
+    async def _body(self, scope: Scope, receive: Receive, headers: dict[str, str], taken: list[int]) -> bytes:
+        """The whole body, or nothing of it is kept."""
+        size = sum(len(name) + len(value) + 4 for name, value in scope["headers"]) + len(scope["query_string"])
+        declared = headers.get("content-length", "0")
+        if size + (int(declared) if declared.isascii() and declared.isdecimal() else 0) > MOST_BYTES:
+            raise answers.TOO_LARGE.rejected()
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._arrival_s):
+                while True:
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise _Gone
+                    if piece := event.get("body", b""):
+                        size += len(piece)
+                        if size > MOST_BYTES:
+                            raise answers.TOO_LARGE.rejected()
+                        if not self._memory.take(len(piece)):
+                            raise answers.BUSY.rejected()
+                        taken[0] += len(piece)
+                        pieces.append(piece)
+                    if not event.get("more_body", False):
+                        return b"".join(pieces)
+        except TimeoutError:
+            raise answers.TOO_SLOW.rejected() from None
+
+    async def _accept(self, ref: FlowRef, target: Target, request: Request, receive: Receive) -> Answer:
+        if target.auth.signs_body and not target.auth.allows(request.headers, request.body):
+            return _unauthorised(target)
+        if not self._rate.take(ref.workspace, self._clock()):
+            return answers.RATE.answer()
+        content = message(request, raw=target.raw, secret_header=target.auth.header)
+        execution = new_id()
+        try:
+            if not target.answers:
+                return await self._publish(ref, target, content, execution) or answers.accepted(execution)
+            return await self._wait_for_reply(ref, target, content, execution, receive)
+        except NomadflowsError as error:
+            log.warning("a webhook's request could not be queued", flow=str(ref), error=error.message)
+            return answers.AWAY.answer(text=explain(error))
+
+    async def _publish(self, ref: FlowRef, target: Target, content: dict[str, Any], execution: str) -> Answer | None:
+        """None once the broker has it. A version that is gone has a successor, or the flow was stopped."""
+        for attempt in range(2):
+            sealed = self._sealed(target, content, execution)
+            try:
+                publisher = self._publishers(ref.workspace)
+                exchange = target.version.exchange
+                if target.answers:
+                    await publisher.listen(exchange, self.reply_key)
+                queued = await publisher.publish(exchange, input_key(target.trigger), sealed.body, sealed.headers)
+            except NotFound:
+                if attempt:
+                    raise
+                found = await self._directory.look_again(ref)
+                if found is None:
+                    return answers.NO_FLOW.answer()
+                target = found
+                continue
+            return None if queued else answers.FULL.answer()
+        raise AssertionError("unreachable")
+
+    def _sealed(self, target: Target, content: dict[str, Any], execution: str) -> Outgoing:
+        """As the broker gets it. Rejected if the content is no JSON: a number beyond all numbers."""
+        version = target.version
+        try:
+            return platform_message(
+                target.crypto, content, workspace=version.workspace, flow=version.flow, exec_id=version.job_id,
+                thread_id=execution, reply_to=self.reply_key if target.answers else "",
+            )  # fmt: skip
+        except ValueError as error:
+            raise answers.BAD_BODY.rejected(f"not JSON: {error}") from None
+
+    async def _wait_for_reply(
+        self, ref: FlowRef, target: Target, content: dict[str, Any], execution: str, receive: Receive
+    ) -> Answer:
+        reply = self._replies.expect(execution, target.crypto)
+        metrics.WAITING.inc()
+        try:
+            refused = await self._publish(ref, target, content, execution)
+            if refused is not None:
+                return refused
+            content.clear()
+            return await _first(reply, receive, target.reply_timeout_s, execution)
+        finally:
+            metrics.WAITING.dec()
+            self._replies.forget(execution)
+
+
+async def _first(reply: asyncio.Future[Answer], receive: Receive, patience_s: float, execution: str) -> Answer:
+    """The flow's answer, unless the caller hangs up or the time is over before."""
+    gone = asyncio.create_task(_hung_up(receive))
+    waiting: set[asyncio.Future[Any]] = {reply, gone}
+    try:
+        await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if reply.done():
+            return reply.result()
+        if gone.done():
+            raise _Gone
+        return too_late(execution)
+    finally:
+        gone.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _address(path: str) -> tuple[FlowRef, str]:
+    """The flow a path names, and the rest of it. Names that cannot be are as unknown as others."""
+    workspace, _, more = path.removeprefix(PREFIX).partition("/")
+    flow, slash, rest = more.partition("/")
+    try:
+        return FlowRef.parse(f"{workspace}/{flow}"), slash + rest
+    except ValueError:
+        raise answers.NO_FLOW.rejected() from None
+
+
+def _unauthorised(target: Target) -> Answer:
+    return (answers.UNAUTHORISED_BASIC if target.auth.type == "basic" else answers.UNAUTHORISED).answer()

@@ -1,0 +1,68 @@
+"""A gateway's handler with everything around it made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nomadflows.broker.wire import Crypto, decode
+from nomadflows.gateway.auth import Auth
+from nomadflows.gateway.directory import Directory, Target
+from nomadflows.gateway.hooks import Hooks
+from nomadflows.gateway.replies import Replies
+from nomadflows.model.errors import NotFound, ServerUnreachable
+from nomadflows.model.names import FlowRef
+
+CRYPTO = Crypto("password", "0123456789abcdef")
+REF = FlowRef("default", "orders")
+
+
+class FakeBroker:
+    """Keeps what was published. `outcomes`: what the next calls come to, then True."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
+        self.bound: list[tuple[str, str]] = []
+        self.outcomes: list[bool | Exception] = []
+        self.on_publish: Any = None
+
+    async def publish(self, exchange: str, key: str, body: bytes, headers: dict[str, Any]) -> bool:
+        outcome = self.outcomes.pop(0) if self.outcomes else True
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome:
+            self.published.append((exchange, key, decode(CRYPTO, body, headers), headers))
+            if self.on_publish:
+                self.on_publish(headers)
+        return outcome
+
+    async def listen(self, exchange: str, key: str) -> None:
+        self.bound.append((exchange, key))
+
+
+class Gate:
+    """`app` is what is tested; `flows` what is active."""
+
+    def __init__(self, **options: Any) -> None:
+        self.broker = FakeBroker()
+        self.replies = Replies()
+        self.flows: dict[FlowRef, Target | Exception] = {REF: target()}
+        self.now = 0.0
+        self.looked = 0
+        self.directory = Directory(self._find, clock=lambda: self.now)
+        options.setdefault("clock", lambda: self.now)
+        self.app = Hooks(self.directory, lambda _workspace: self.broker, self.replies, **options)
+
+    def _find(self, ref: FlowRef) -> Target | None:
+        self.looked += 1
+        found = self.flows.get(ref)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def target(number: int = 1, auth: Auth | None = None, **more: Any) -> Target:
+    return Target(REF.version(number), "receive", CRYPTO, auth or Auth(), **more)
+
+
+AWAY = ServerUnreachable("RabbitMQ", "amqp://10.0.0.1:5672", "connection refused")
+GONE = NotFound("RabbitMQ: NOT_FOUND - no exchange 'orders.v1'")
