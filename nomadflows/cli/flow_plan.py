@@ -130,6 +130,7 @@ def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Li
     """Nomad's dry run of the job, and the end of the one it takes the place of."""
     from nomadflows.controller.leader import site
     from nomadflows.controller.versions import Versions
+    from nomadflows.model.graph import replicas
     from nomadflows.plan.preview import Line, job_lines
     from nomadflows.render.job import render_job
 
@@ -137,7 +138,8 @@ def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Li
     same = status.version == target.ref.number
     resolved = dict(status.components) if same and status.components else target.resolve(session.store)
     parked = same and status.state is FlowState.SLEEPING
-    counts = dict.fromkeys(target.replicas, 0) if parked else target.replicas
+    wanted = replicas(target.steps, record.desired.value.scale)
+    counts = dict.fromkeys(wanted, 0) if parked else wanted
     components = Versions().components(session.store, resolved)
     hcl = render_job(
         target.ref, record.meta.value.kind, target.digest, target.steps, components, counts, site(session.settings)
@@ -165,7 +167,9 @@ def _queue_drift(session: Session, version: Version) -> list[str]:
     wanted = topology(version.ref, version.steps, Limits(limits.messages, limits.bytes))
     difference = session.broker.drift(version.ref, wanted)
     missing = [
-        f"binding {one.source} → {one.destination} by {one.key!r} is missing" if isinstance(one, Binding) else f"{one.name} is missing"
+        f"binding {one.source} → {one.destination} by {one.key!r} is missing"
+        if isinstance(one, Binding)
+        else f"{one.name} is missing"
         for one in difference.missing
     ]
     return missing + [f"{one.name} has other arguments than published" for one in difference.altered]

@@ -18,6 +18,7 @@ from nomadflows.controller.observe import Look
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.writer import Writer
 from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
+from nomadflows.model.graph import replicas
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
 from nomadflows.plan.decision import Act, Decision
@@ -92,7 +93,7 @@ class Acts:
 
     def bring_up(self, look: Look, decision: Decision) -> None:
         version, status = _required(look), look.seen.status
-        index = self._register(look, version, status.components, version.replicas, prepare=True)
+        index = self._register(look, version, status.components, look.seen.replicas, prepare=True)
         event = decision.reason != "Starting"
         self.writer.update(look, {"job_index": index}, decision if event else None)
 
@@ -139,12 +140,14 @@ class Acts:
 
     def wake(self, look: Look, decision: Decision) -> None:
         version = _required(look)
-        index = self._scale(look, version, version.replicas)
+        index = self._scale(look, version, look.seen.replicas)
         changes = {"job_index": index, "parking": False, "waking": timestamp(look.seen.now)}
-        if look.seen.status.state is FlowState.SLEEPING:
-            changes["parked_s"] = round(look.seen.status.parked_s + _elapsed(look.seen.status.since, look.seen.now), 1)
         self.writer.enter(look, decision, changes)
         self.wake_fed(version.ref, False)
+
+    def scale(self, look: Look, decision: Decision) -> None:
+        index = self._scale(look, _required(look), look.seen.replicas)
+        self.writer.update(look, {"job_index": index}, decision)
 
     def _scale(self, look: Look, version: Version, counts: Mapping[str, int]) -> int:
         """All groups in one registration. The job as Nomad has it, unless a stranger changed it."""
@@ -259,7 +262,7 @@ class Acts:
     def hand_over(self, look: Look, decision: Decision) -> None:
         new = self._desired_version(look)
         resolved = new.resolve(self.clients.store)
-        self._register(look, new, resolved, new.replicas, prepare=True)
+        self._register(look, new, resolved, replicas(new.steps, look.seen.desired.scale), prepare=True)
         self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
 
     def switch(self, look: Look, decision: Decision) -> None:
@@ -352,6 +355,7 @@ _OF: Final[dict[Act, _ActFunction]] = {
     Act.PREPARE_PARK: Acts.prepare_park,
     Act.PARK: Acts.park,
     Act.WAKE: Acts.wake,
+    Act.SCALE: Acts.scale,
     Act.STOP_JOB: Acts.stop_job,
     Act.CLEAN_UP: Acts.clean_up,
     Act.INTERVENE: Acts.intervene,

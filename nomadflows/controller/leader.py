@@ -47,7 +47,7 @@ class Leader:
         self._wakes = WakeListener(settings.amqp_uri, self._message)
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
         self._sources = [
-            Resync(self._clients, self._queue, self._workspace),
+            Resync(self._clients, self._queue, self._workspace, fence),
             Inbox(self._clients, self._queue, self._versions, self._scheduler, fence),
             NomadEvents(self._clients, self._queue),
         ]

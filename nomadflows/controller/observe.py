@@ -14,6 +14,7 @@ from nomadflows.controller.memory import Memory
 from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.workqueue import Hints
 from nomadflows.model.errors import NotFound, ServerUnreachable
+from nomadflows.model.graph import replicas
 from nomadflows.model.names import FlowRef, vhost
 from nomadflows.model.states import FlowState, Kind, WorkspaceType, utc_now
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
@@ -66,12 +67,12 @@ def look(
     limits = version.definition.limits
     seen = replace(
         seen,
-        replicas=version.replicas,
+        replicas=replicas(version.steps, desired.scale),
         idle_after_s=version.definition.idle_after_s,
         queue_limits=(limits.messages, limits.bytes),
         retention_s=version.definition.retention_s,
         drain_s=limits.drain,
-        ready_timeout_s=limits.ready_timeout,
+        ready_timeout_s=desired.ready_timeout or limits.ready_timeout,
     )
     seen = _through_servers(seen, version, clients, versions, memory)
     if FULL in hints and status.state in {FlowState.RUNNING, FlowState.SLEEPING} and not status.parking:

@@ -61,6 +61,7 @@ class Reconciler:
             seen = self._look(ref, hints)
             if seen is None:
                 self._memory.forget(ref)
+                self._versions.forget(ref)
                 self._writer.counts.gone(ref)
                 self._scheduler.forget(ref)
                 return None

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from nomadflows.clients import Clients
+from nomadflows.controller.purge import purge_expired
 from nomadflows.controller.scheduler import Scheduler, publish_tick
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
@@ -20,6 +21,7 @@ from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import FlowState
 from nomadflows.plan.sweep import holding, is_quiet
 from nomadflows.store.documents import FlowRecord, InboxEntry
+from nomadflows.store.inbox import DELETED, RUN_NOW
 from nomadflows.store.transaction import Fence
 
 log = structlog.get_logger()
@@ -86,8 +88,11 @@ class Inbox(_Thread):
         if entry.flow is None:
             log.warning("a key in the inbox names no flow and is removed", key=entry.key)
             return
-        if entry.request == "run-now":
+        if entry.request == RUN_NOW:
             self._run_now(entry.flow)
+        if entry.request == DELETED:
+            self._versions.forget(entry.flow)
+            purge_expired(self._clients(), [entry.flow], self._fence)
         self._queue.add(entry.flow)
 
     def _run_now(self, ref: FlowRef) -> None:
@@ -133,8 +138,11 @@ class Resync(_Thread):
     listings (Consul, Nomad, RabbitMQ) show to be as it was left.
     """
 
-    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, found: Callable[[str], None]) -> None:
+    def __init__(
+        self, clients: Callable[[], Clients], queue: WorkQueue, found: Callable[[str], None], fence: Fence
+    ) -> None:
         super().__init__("resync")
+        self._fence = fence
         self._clients = clients
         self._queue = queue
         self._found = found
@@ -150,6 +158,8 @@ class Resync(_Thread):
             self._queue.add(record.ref, "full")
         log.info("full round", flows=len(records), looked_at=len(wanted), seconds=round(time.monotonic() - began, 3))
         self._first = False
+        clients = self._clients()
+        purge_expired(clients, clients.store.deleted_refs(), self._fence)
         self._closed.wait(RESYNC_S)
 
     def _unquiet(self, records: list[FlowRecord]) -> list[FlowRecord]:

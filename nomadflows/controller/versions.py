@@ -12,7 +12,7 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import RunStep, expand
-from nomadflows.model.names import VersionRef
+from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.store.store import Store
 
 _KEPT: Final = 1_000
@@ -64,6 +64,12 @@ class Versions:
             while len(self._versions) > _KEPT:
                 self._versions.popitem(last=False)
         return version
+
+    def forget(self, ref: FlowRef) -> None:
+        """The flow is gone. One that is later made by the same name counts its versions from 1 again."""
+        with self._lock:
+            for version in [version for version in self._versions if version.ref == ref]:
+                del self._versions[version]
 
     def components(self, store: Store, resolved: Mapping[str, str]) -> dict[str, ComponentVersion]:
         """step id → component, for what `Version.resolve` (or a status) names. NotFound if one is gone."""

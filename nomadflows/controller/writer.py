@@ -25,8 +25,9 @@ from nomadflows.model.states import (
     parse_timestamp,
     timestamp,
 )
+from nomadflows.model.why import slowest
 from nomadflows.plan.decision import ASKED_FOR, Decision
-from nomadflows.plan.seen import QueueSeen
+from nomadflows.plan.seen import QueueSeen, Seen
 from nomadflows.store.keys import DESIRED
 from nomadflows.store.leadership import Leadership
 from nomadflows.store.transaction import Set
@@ -41,6 +42,7 @@ _WELL: Final = {
     "TickDue": "AllStepsReady",
     "AllocatedForGood": "AllStepsReady",
 }
+_NOT_READY: Final = frozenset({"StepsNotReady", "BrokerUnknown", "RepairPaused"})
 _WELL_MESSAGE: Final = "Every step consumes its queue"
 
 
@@ -71,12 +73,12 @@ class Writer:
             state=state,
             since=timestamp(seen.now) if changed else seen.status.since,
             observed_generation=desired.generation if desired else seen.desired.generation,
+            parked_s=_parked_s(seen, state),
             **changes,
         )
         status = replace(status, steps=_steps(look, status), conditions=_conditions(look, status, decision))
-        event = Event(
-            timestamp(seen.now), decision.reason, decision.message, state.value, seconds, _by(decision, seen.desired)
-        )
+        message = decision.message + (_slowest(status) if decision.reason == "StepsReady" else "")
+        event = Event(timestamp(seen.now), decision.reason, message, state.value, seconds, _by(decision, seen.desired))
         self._write(look, status, [event], desired)
         if state is not seen.status.state:
             metrics.TRANSITIONS.labels(seen.status.state.value, state.value, decision.reason).inc()
@@ -91,7 +93,8 @@ class Writer:
         status = replace(status, steps=_steps(look, status))
         events = []
         if decision is not None:
-            events.append(Event(timestamp(seen.now), decision.reason, decision.message, status.state.value))
+            by = _by(decision, seen.desired)
+            events.append(Event(timestamp(seen.now), decision.reason, decision.message, status.state.value, by=by))
             log.info("step", flow=str(seen.ref), reason=decision.reason, message=decision.message)
         self._write(look, status, events, None)
 
@@ -147,10 +150,23 @@ def _by(decision: Decision, desired: Desired) -> str:
 
 def _awake(look: Look, status: Status) -> tuple[Status, Event]:
     seconds = round((look.seen.now - parse_timestamp(look.seen.status.waking)).total_seconds(), 3)
-    message = f"All {len(look.seen.replicas)} steps consume their queues again"
-    event = Event(timestamp(look.seen.now), "Awake", message, status.state.value, seconds)
+    message = f"All {len(look.seen.replicas)} steps consume their queues again{_slowest(status)}"
+    event = Event(timestamp(look.seen.now), "Awake", message, status.state.value, seconds, "controller")
     metrics.WAKE.observe(seconds)
     return replace(status, waking="", last_wake_s=seconds), event
+
+
+def _slowest(status: Status) -> str:
+    found = slowest(status)
+    return f"; slowest: {found[0]}, {found[1]:.2f} s" if found else ""
+
+
+def _parked_s(seen: Seen, state: FlowState) -> float:
+    """How long the flow was parked in all, once it is not any more."""
+    before = seen.status
+    if before.state is not FlowState.SLEEPING or state is FlowState.SLEEPING or not before.since:
+        return before.parked_s
+    return round(before.parked_s + seen.seconds_since(parse_timestamp(before.since)), 1)
 
 
 def _without_figures(status: Status) -> Status:
@@ -160,7 +176,7 @@ def _without_figures(status: Status) -> Status:
 def _conditions(look: Look, status: Status, decision: Decision) -> tuple[Condition, ...]:
     reason = _WELL.get(decision.reason, decision.reason)
     message = _WELL_MESSAGE if reason != decision.reason else decision.message
-    ready = status.state in {FlowState.RUNNING, FlowState.SLEEPING} and reason not in {"StepsNotReady", "BrokerUnknown"}
+    ready = status.state in {FlowState.RUNNING, FlowState.SLEEPING} and reason not in _NOT_READY
     old = next((condition for condition in look.seen.status.conditions if condition.type == "Ready"), None)
     new = Condition("Ready", "True" if ready else "False", reason, message, timestamp(look.seen.now))
     if old is not None and (old.status, old.reason) == (new.status, new.reason):
@@ -200,9 +216,22 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
                 ),
                 restarts=current.processes.restarts.get(step.id, before.restarts if before else 0),
                 message="" if queue and queue.consumers else current.processes.notes.get(step.id, ""),
+                ready_s=_ready_s(look.seen, before, queue),
             )
         )
     return tuple(steps)
+
+
+def _ready_s(seen: Seen, before: StepStatus | None, queue: QueueSeen | None) -> float | None:
+    """Seconds from the last start or wake to the step's first consumer. It holds until the next one begins."""
+    begun = seen.status.waking or (seen.status.since if seen.status.state is FlowState.STARTING else "")
+    if not begun:
+        return before.ready_s if before else None
+    if queue is None or not queue.consumers:
+        return None
+    if before is not None and before.consumers:
+        return before.ready_s
+    return round(seen.seconds_since(parse_timestamp(begun)), 3)
 
 
 def _step_state(status: Status, queue: QueueSeen | None, count: int) -> StepState:

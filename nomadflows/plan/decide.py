@@ -17,12 +17,21 @@ from nomadflows.plan.seen import Seen
 
 _EAGER_S: Final = 5.0  # so long after its begin a start is looked at every few hundredths of a second
 _LATE_S: Final = 30.0
+_DRIFT: Final = "DriftRepaired"
 _INTERVAL: Final = {Kind.ORDINARY: 5.0, Kind.REALTIME: 15.0}
 
 
 def decide(seen: Seen) -> Decision:
     """The next step. Wishes of people come first, then a time that is up, then what the state itself asks for."""
-    return _wish(seen) or troubles.time_up(seen) or _OF_STATE[seen.status.state](seen)
+    decision = _wish(seen) or troubles.time_up(seen) or _OF_STATE[seen.status.state](seen)
+    return decision if seen.desired.repair or decision.reason != _DRIFT else _left_alone(seen, decision)
+
+
+def _left_alone(seen: Seen, repair: Decision) -> Decision:
+    """An operator paused repair: nothing else is done either, since parking would undo what is examined by hand."""
+    return Decision(
+        Act.WAIT, "RepairPaused", f"Repair is paused, so it is left: {repair.message}", recheck_s=_INTERVAL[seen.kind]
+    )
 
 
 def next_look_s(seen: Seen, decision: Decision) -> float | None:
@@ -85,7 +94,9 @@ def _running(seen: Seen) -> Decision:
         return step
     if seen.status.replacing and (step := publishing.retire(seen)):
         return step
-    if up := _bring_up(seen, "DriftRepaired"):
+    if scaled := _scaled(seen):
+        return scaled
+    if up := _bring_up(seen, _DRIFT):
         return up
     if failure := troubles.start_failure(seen):
         return failure
@@ -153,7 +164,7 @@ def _sleeping(seen: Seen) -> Decision:
         return Decision(Act.WAKE, "TickAhead", f"A tick is due in {max(0.0, seen.tick_in_s):.1f} s", state)
     job = seen.current.job
     if job is None:
-        return Decision(Act.PARK, "DriftRepaired", "The parked job had gone from Nomad and is registered again")
+        return Decision(Act.PARK, _DRIFT, "The parked job had gone from Nomad and is registered again")
     if not job.is_parked:
         return Decision(
             Act.WAKE,
@@ -162,7 +173,7 @@ def _sleeping(seen: Seen) -> Decision:
             state,
         )
     if seen.drifted:
-        return Decision(Act.PARK, "DriftRepaired", f"Changed by somebody else, put right: {', '.join(seen.drifted)}")
+        return Decision(Act.PARK, _DRIFT, f"Changed by somebody else, put right: {', '.join(seen.drifted)}")
     return Decision(Act.WAIT, "Parked", "Parked; a message or a tick wakes the flow")
 
 
@@ -180,7 +191,7 @@ def _suspended(seen: Seen) -> Decision:
     """Messages are kept for `retention`, then dropped."""
     job = seen.current.job
     if job is not None and not job.is_parked:
-        return Decision(Act.PARK, "DriftRepaired", "The job of this suspended flow was found with processes")
+        return Decision(Act.PARK, _DRIFT, "The job of this suspended flow was found with processes")
     kept_s = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
     if kept_s < seen.retention_s:
         return Decision(
@@ -207,6 +218,17 @@ def _stopping(seen: Seen) -> Decision:
     if not all(version.gone for version in (seen.current, *others)):
         return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
     return Decision(Act.CLEAN_UP, "Stopped", "No process is left; queues and rights are removed", FlowState.STOPPED)
+
+
+def _scaled(seen: Seen) -> Decision | None:
+    """The job is as we left it, but other numbers of processes are wanted by now."""
+    job = seen.current.job
+    if job is None or job.modify_index != seen.status.job_index or job.counts.keys() != seen.replicas.keys():
+        return None
+    changed = [
+        f"{step} {job.counts[step]} → {count}" for step, count in seen.replicas.items() if job.counts[step] != count
+    ]
+    return Decision(Act.SCALE, "Scaled", f"Processes: {', '.join(changed)}") if changed else None
 
 
 def _bring_up(seen: Seen, reason: str) -> Decision | None:

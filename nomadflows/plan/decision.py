@@ -19,6 +19,7 @@ class Act(StrEnum):
     PREPARE_PARK = "prepare park"  # let the exchange feed the wake queue, mark the status
     PARK = "park"  # job to 0
     WAKE = "wake"  # job to its replicas
+    SCALE = "scale"  # a running job to other replicas
     STOP_JOB = "stop job"  # every job of the flow; its record stays until the processes have gone
     CLEAN_UP = "clean up"  # job record, queues, user, role; counts what is dropped; enter Stopped
     INTERVENE = "intervene"  # the controller changes what is desired: suspend or stop the flow by itself
@@ -53,6 +54,7 @@ ASKED_FOR: Final = frozenset(
         "ResumeRequested",
         "Publishing",
         "HandoverBegun",
+        "Scaled",
     }
 )
 

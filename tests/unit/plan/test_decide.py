@@ -127,7 +127,7 @@ def test_a_parked_job_that_was_purged_by_hand_is_registered_again() -> None:
     ("current", "word"),
     [
         (VersionSeen(1, queues=CONSUMED), "missing"),
-        (VersionSeen(1, job=JobSeen(7, {"orders": 5, "store": 2}), queues=CONSUMED), "counts"),
+        (VersionSeen(1, job=JobSeen(9, {"orders": 5, "store": 2}), queues=CONSUMED), "counts"),
         (VersionSeen(1, job=JobSeen(9, STEPS), queues=CONSUMED), "somebody else"),
         (VersionSeen(1, job=UP, queues={**CONSUMED, "store": None}), "store"),
     ],
