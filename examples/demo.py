@@ -117,7 +117,8 @@ def fill_warehouse(folder: Folder, settings: Settings) -> tuple[int, Decimal]:
     cli("flow", "start", FLOW, "--wait")
     look("Nomad", f"{settings.nomad_addr}/ui/jobs/{job()}@{WORKSPACE}", "a job with five groups, one process each")
     look(
-        "Consul", f"{settings.consul_addr}/ui/dc1/kv/{settings.kv_prefix}/flows/{WORKSPACE}/{FLOW}/",
+        "Consul",
+        f"{settings.consul_addr}/ui/dc1/kv/{settings.kv_prefix}/flows/{WORKSPACE}/{FLOW}/",
         "desired, status, events, versions",
     )
 
@@ -213,7 +214,13 @@ def write_orders(folder: Folder, part: int, first: int, count: int) -> tuple[int
     what it has read by name and content, so that a demo told again needs a name of its own."""
     name = f"orders-{folder.root.name}-{part}.csv"
     command = [
-        str(HERE / "make_orders.py"), "--first", str(first), "--orders", str(count), "--out", str(folder.orders / name),
+        str(HERE / "make_orders.py"),
+        "--first",
+        str(first),
+        "--orders",
+        str(count),
+        "--out",
+        str(folder.orders / name),
     ]
     print(f"\n$ python {shlex.join(command)}", flush=True)
     said = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True).stdout  # noqa: S603
@@ -224,7 +231,11 @@ def write_orders(folder: Folder, part: int, first: int, count: int) -> tuple[int
 
 def await_rows(folder: Folder, expected: tuple[int, Decimal]) -> None:
     print(f"\nwaiting for {expected[0]} rows, {expected[1]} in all …", flush=True)
-    until(f"{expected[0]} rows with a total of {expected[1]} are in the warehouse", 60, lambda: warehouse(folder) == expected)
+    until(
+        f"{expected[0]} rows with a total of {expected[1]} are in the warehouse",
+        60,
+        lambda: warehouse(folder) == expected,
+    )
 
 
 def warehouse(folder: Folder) -> tuple[int, Decimal] | None:

@@ -38,18 +38,27 @@ class Address:
         except (KeyError, ValueError):
             raise InputError("amqp_uri is no address of a broker", hint="amqp://user:password@host:5672") from None
         return cls(
-            host=parts.hostname or "127.0.0.1", port=port, user=unquote(parts.username or "guest"),
-            password=unquote(parts.password or "guest"), tls=parts.scheme == "amqps", cacert=cacert,
+            host=parts.hostname or "127.0.0.1",
+            port=port,
+            user=unquote(parts.username or "guest"),
+            password=unquote(parts.password or "guest"),
+            tls=parts.scheme == "amqps",
+            cacert=cacert,
         )
 
     def parameters(self, vhost: str, timeout: float, heartbeat: int, name: str) -> pika.ConnectionParameters:
         """One attempt, bounded in time; `name` is what the broker's management page shows."""
         context = ssl.create_default_context(cafile=self.cacert or None) if self.tls else None
         return pika.ConnectionParameters(
-            host=self.host, port=self.port, virtual_host=vhost,
+            host=self.host,
+            port=self.port,
+            virtual_host=vhost,
             credentials=pika.PlainCredentials(self.user, self.password, erase_on_connect=False),
             ssl_options=pika.SSLOptions(context, self.host) if context else None,
-            heartbeat=heartbeat, blocked_connection_timeout=timeout,
-            socket_timeout=timeout, stack_timeout=timeout * 0.9, connection_attempts=1,
+            heartbeat=heartbeat,
+            blocked_connection_timeout=timeout,
+            socket_timeout=timeout,
+            stack_timeout=timeout * 0.9,
+            connection_attempts=1,
             client_properties={"connection_name": name},
         )

@@ -132,7 +132,8 @@ class Broker:
 
     def _declare(self, workspace: str, wanted: Topology) -> None:
         exchanges: list[Command] = [
-            functools.partial(_declare_exchange, name=e.name, kind=e.type, arguments=dict(e.arguments)) for e in wanted.exchanges
+            functools.partial(_declare_exchange, name=e.name, kind=e.type, arguments=dict(e.arguments))
+            for e in wanted.exchanges
         ]
         queues: list[Command] = [
             functools.partial(_declare_queue, name=q.name, arguments=dict(q.arguments)) for q in wanted.queues
@@ -243,8 +244,12 @@ class Broker:
     def _delete_topology(self, version: VersionRef, topology: Topology) -> int:
         """The exchange first, so that nothing comes in; delays before the queues they return to."""
         self._delete_exchanges(version.workspace, [version.exchange])
-        dropped = self._count(version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.rebound_queues])
-        dropped += self._count(version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.step_queues])
+        dropped = self._count(
+            version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.rebound_queues]
+        )
+        dropped += self._count(
+            version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.step_queues]
+        )
         self._delete_exchanges(version.workspace, [e.name for e in topology.exchanges])
         return dropped
 
@@ -305,7 +310,11 @@ def totals_of(version: VersionRef, queues: Mapping[str, QueueTotals], steps: Col
     """A version's part of a workspace's figures."""
     delays = {version.rebound_queue(seconds) for seconds in _DELAYS}
     prefix = f"{version.exchange}."
-    found = {name.removeprefix(prefix): figures for name, figures in queues.items() if name.startswith(prefix) and name not in delays}
+    found = {
+        name.removeprefix(prefix): figures
+        for name, figures in queues.items()
+        if name.startswith(prefix) and name not in delays
+    }
     if steps is not None:
         found = {step: found[step] for step in steps if step in found}
     return Totals(found, sum(figures.ready + figures.unacked for name, figures in queues.items() if name in delays))

@@ -215,7 +215,9 @@ class Link:
             self._open()
 
     def _open(self) -> None:
-        parameters = self._address.parameters(self._vhost, self._timeout, HEARTBEAT_S, f"nomadflows@{socket.gethostname()}")
+        parameters = self._address.parameters(
+            self._vhost, self._timeout, HEARTBEAT_S, f"nomadflows@{socket.gethostname()}"
+        )
         outcome: list[BaseException | None] = []
 
         def over(error: BaseException | None) -> None:

@@ -64,7 +64,9 @@ class Listener:
             if workspace in self._threads or self._stopped.is_set():
                 return
             self._listening[workspace] = threading.Event()
-            thread = threading.Thread(target=self._run, args=(workspace,), name=f"{self.queue}@{workspace}", daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(workspace,), name=f"{self.queue}@{workspace}", daemon=True
+            )
             self._threads[workspace] = thread
             if self._started:
                 thread.start()
@@ -97,7 +99,10 @@ class Listener:
                     pause = PAUSE_S[0]
                 log.log(
                     logging.WARNING if pause == PAUSE_S[0] else logging.DEBUG,
-                    "%s in %s is not heard at the moment: %s", self.queue, vhost(workspace), innermost(error),
+                    "%s in %s is not heard at the moment: %s",
+                    self.queue,
+                    vhost(workspace),
+                    innermost(error),
                 )
             finally:
                 self._listening[workspace].clear()
@@ -186,7 +191,9 @@ class SnapshotListener(Listener):
         except ValueError:
             data = None
         if version is None or not isinstance(data, dict):
-            log.warning("what %s sent through %s is no snapshot and was dropped", step, method.exchange or "no exchange")
+            log.warning(
+                "what %s sent through %s is no snapshot and was dropped", step, method.exchange or "no exchange"
+            )
             return True
         try:
             self._callback(version, step, kind, data, headers)

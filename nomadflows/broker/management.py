@@ -76,9 +76,16 @@ class Management:
 
     def put_user(self, name: str, password_hash: str) -> None:
         """An account without tags: it may use AMQP, not this API."""
-        self._call("PUT", "users", name, body={
-            "password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "",
-        })
+        self._call(
+            "PUT",
+            "users",
+            name,
+            body={
+                "password_hash": password_hash,
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            },
+        )
 
     def delete_user(self, name: str) -> None:
         self._call("DELETE", "users", name, missing_ok=True)
@@ -106,7 +113,9 @@ class Management:
             try:
                 totals[str(queue["name"])] = QueueTotals(queue["messages_ready"], queue["messages_unacknowledged"])
             except KeyError as error:
-                raise unreachable(self.address, f"queue {queue.get('name')} does not say how many messages it holds") from error
+                raise unreachable(
+                    self.address, f"queue {queue.get('name')} does not say how many messages it holds"
+                ) from error
         return totals
 
     def queues(self, vhost: str, prefix: str = "") -> list[Json]:
@@ -144,7 +153,12 @@ class Management:
         return self._call("GET", *path, missing_ok=True)
 
     def _call(
-        self, method: str, *path: str, body: Json | None = None, query: Mapping[str, str] | None = None, missing_ok: bool = False
+        self,
+        method: str,
+        *path: str,
+        body: Json | None = None,
+        query: Mapping[str, str] | None = None,
+        missing_ok: bool = False,
     ) -> Any:
         url = "/".join((self.address, "api", *(quote(part, safe="") for part in path)))
         try:

@@ -79,11 +79,15 @@ def list_(session: Session) -> None:
         {"credential": name, "keys": sorted(session.vault.read_credential(workspace, name) or {})}
         for name in sorted(session.vault.credential_names(workspace))
     ]
-    output.emit(session.output, rows, lambda: output.table(
-        ["CREDENTIAL", "KEYS"],
-        [[row["credential"], ", ".join(row["keys"])] for row in rows],
-        none=f"Workspace {workspace} has no credentials. `nomadflows credential set NAME KEY=-` stores one.",
-    ))
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["CREDENTIAL", "KEYS"],
+            [[row["credential"], ", ".join(row["keys"])] for row in rows],
+            none=f"Workspace {workspace} has no credentials. `nomadflows credential set NAME KEY=-` stores one.",
+        ),
+    )
 
 
 def _check_name(name: str) -> None:
@@ -100,7 +104,9 @@ def _from_members(members: Sequence[str]) -> dict[str, str]:
     for member in members:
         key, equals, value = member.partition("=")
         if not key or not equals:
-            raise InputError("a member is KEY=VALUE, KEY=@FILE or KEY=-", hint="got a word without `=` or without a key")
+            raise InputError(
+                "a member is KEY=VALUE, KEY=@FILE or KEY=-", hint="got a word without `=` or without a key"
+            )
         if key in values:
             raise InputError(f"the key {key!r} is given twice")
         if value == _PROMPT:

@@ -30,7 +30,13 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 @flow_argument
 @click.option("--step", "steps", multiple=True, metavar="STEP", help="Only this step; may be repeated.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, and say state changes, until Ctrl-C.")
-@click.option("--tail", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each process; about N with --follow.")
+@click.option(
+    "--tail",
+    "-n",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only the last N lines of each process; about N with --follow.",
+)
 @click.option("--raw", is_flag=True, help="Lines as the step wrote them: JSON.")
 @click.option("--stream", type=click.Choice([*_STREAMS, "both"]), default="both", show_default=True)
 @pass_session
@@ -69,7 +75,9 @@ def logs(
         printer.line(allocation, line)
 
 
-def _history(session: Session, printer: _Printer, allocation: AllocView, stream: str, tail: int | None) -> Iterable[str]:
+def _history(
+    session: Session, printer: _Printer, allocation: AllocView, stream: str, tail: int | None
+) -> Iterable[str]:
     try:
         return deque(session.nomad.logs(allocation.namespace, allocation.id, stream), maxlen=tail)
     except Refused as error:  # its files are gone already, or not there yet; others' may be

@@ -79,7 +79,9 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.group(cls=Root, sections=SECTIONS, context_settings=_CONTEXT, params=list(shared_options()))
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda ctx, _, on: _version(ctx, on))
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda ctx, _, on: _version(ctx, on)
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Session)

@@ -19,7 +19,11 @@ from nomadflows.model.states import Desired, WantedState
 @file_argument
 @click.option("--detach", "-d", is_flag=True, help="Do not follow; end when the flow runs.")
 @click.option(
-    "--wait-timeout", type=click.FloatRange(min=0), default=DEFAULT_S, show_default=True, metavar="SECONDS",
+    "--wait-timeout",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_S,
+    show_default=True,
+    metavar="SECONDS",
     help="How long the start may take; then exit code 4.",
 )
 @pass_session
@@ -48,11 +52,15 @@ def run(session: Session, *, file: str, detach: bool, wait_timeout: float) -> No
     click.echo(outcome(record), err=True)
     if detach:
         return
-    click.echo(f"Following; Ctrl-C ends this command, the flow runs on. To end it: nomadflows flow stop {ref.flow}", err=True)
+    click.echo(
+        f"Following; Ctrl-C ends this command, the flow runs on. To end it: nomadflows flow stop {ref.flow}", err=True
+    )
     try:
         follow(session, ref)
     except KeyboardInterrupt:
-        click.echo(f"\n{ref} runs on; it is {output.coloured_state(existing(session, ref).status.value.state)}.", err=True)
+        click.echo(
+            f"\n{ref} runs on; it is {output.coloured_state(existing(session, ref).status.value.state)}.", err=True
+        )
 
 
 def _wish_to_run(session: Session, ref: FlowRef) -> Desired:

@@ -74,8 +74,12 @@ class Session:
 
         s = self.settings
         return Vault(
-            s.vault_addr, s.vault_token, mount=s.kv_mount, auth_mount=s.vault_auth_mount,
-            cacert=s.vault_cacert, timeout=s.timeout,
+            s.vault_addr,
+            s.vault_token,
+            mount=s.kv_mount,
+            auth_mount=s.vault_auth_mount,
+            cacert=s.vault_cacert,
+            timeout=s.timeout,
         )
 
     @cached_property
@@ -109,6 +113,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 def shared_options() -> Iterator[click.Option]:
     """The options that stand before or after any command; new objects at each call, as click needs them."""
+
     def option(*names: str, **more: Any) -> click.Option:
         return click.Option([*names], expose_value=False, callback=_keep, **more)
 

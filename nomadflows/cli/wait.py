@@ -32,7 +32,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def wait_options(function: F) -> F:
     function = click.option(
-        "--wait-timeout", type=click.FloatRange(min=0), default=DEFAULT_S, show_default=True, metavar="SECONDS",
+        "--wait-timeout",
+        type=click.FloatRange(min=0),
+        default=DEFAULT_S,
+        show_default=True,
+        metavar="SECONDS",
         help="How long --wait waits; then exit code 4.",
     )(function)
     return click.option("--wait", is_flag=True, help="Follow until it is done.")(function)
@@ -61,7 +65,9 @@ _STATES = {
 
 def wait_for(store: Store, ref: FlowRef, goal: Goal, seconds: float) -> FlowRecord:
     """Until the goal is reached. Raises what makes it unreachable, or WaitTimeout."""
-    return _follow(store, ref, seconds, lambda desired, status: goal.reached(status) or _overtaken(ref, goal, desired, status))
+    return _follow(
+        store, ref, seconds, lambda desired, status: goal.reached(status) or _overtaken(ref, goal, desired, status)
+    )
 
 
 def wait_for_tick(store: Store, ref: FlowRef, before: str, seconds: float) -> FlowRecord:
@@ -76,7 +82,9 @@ def _overtaken(ref: FlowRef, goal: Goal, desired: Desired, status: Status) -> bo
     reasons = "; ".join(c.message for c in status.conditions if c.status == "False")
     message = f"{ref}: {desired.by or 'somebody'} asked for {desired.state} meanwhile"
     if desired.state is WantedState.SUSPENDED:
-        raise Refused(f"{message}: {desired.why or reasons}", hint=f"nomadflows flow show {ref.flow} -w {ref.workspace}")
+        raise Refused(
+            f"{message}: {desired.why or reasons}", hint=f"nomadflows flow show {ref.flow} -w {ref.workspace}"
+        )
     raise Conflict(f"{message}: {desired.why}" if desired.why else message)
 
 
@@ -85,7 +93,9 @@ def _follow(store: Store, ref: FlowRef, seconds: float, done: Callable[[Desired,
     index = 0
     with _progress() as progress:
         while True:
-            record, index = store.wait_flow(ref, index, max(0.0, min(progress.look_s, begun + seconds - time.monotonic())))
+            record, index = store.wait_flow(
+                ref, index, max(0.0, min(progress.look_s, begun + seconds - time.monotonic()))
+            )
             desired, status = record.desired.value, record.status.value
             elapsed = time.monotonic() - begun
             progress.line(status, elapsed)
@@ -170,8 +180,12 @@ class _Terminal(_Lines):
 
 def _words(status: Status) -> str:
     ready = sum(step.state is StepState.RUNNING for step in status.steps)
-    steps = f", {ready} of {len(status.steps)} steps ready" if status.steps and status.state is FlowState.STARTING else ""
-    late = ", ".join(f"{s.id}: {s.message}" for s in status.steps if s.restarts and s.message and s.state is not StepState.RUNNING)
+    steps = (
+        f", {ready} of {len(status.steps)} steps ready" if status.steps and status.state is FlowState.STARTING else ""
+    )
+    late = ", ".join(
+        f"{s.id}: {s.message}" for s in status.steps if s.restarts and s.message and s.state is not StepState.RUNNING
+    )
     return f"{status.state}{steps}" + (f" ({late})" if late else "")
 
 

@@ -58,11 +58,19 @@ def list_(session: Session) -> None:
     counts: dict[str, int] = dict.fromkeys(known, 0)
     for ref in session.store.flow_refs():
         counts[ref.workspace] = counts.get(ref.workspace, 0) + 1
-    rows = [{"workspace": name, "type": known.get(name, {}).get("type", "full"), "flows": counts[name]} for name in sorted(counts)]
-    output.emit(session.output, rows, lambda: output.table(
-        ["WORKSPACE", "TYPE", "FLOWS"], [[r["workspace"], r["type"], r["flows"]] for r in rows],
-        none="No workspace is recorded, and no flow. The first flow makes its workspace.",
-    ))
+    rows = [
+        {"workspace": name, "type": known.get(name, {}).get("type", "full"), "flows": counts[name]}
+        for name in sorted(counts)
+    ]
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["WORKSPACE", "TYPE", "FLOWS"],
+            [[r["workspace"], r["type"], r["flows"]] for r in rows],
+            none="No workspace is recorded, and no flow. The first flow makes its workspace.",
+        ),
+    )
 
 
 @workspace.command()
@@ -79,7 +87,16 @@ def show(session: Session, name: str) -> None:
     flows = session.store.flow_refs(name) if WORKSPACE.fullmatch(name) else []
     if found is None and not flows:
         raise NotFound(f"there is no workspace {name!r}", hint="nomadflows workspace list")
-    data = {"workspace": name, "type": WorkspaceType.FULL.value, **(found.value if found else {}), "flows": [ref.flow for ref in flows]}
-    output.emit(session.output, data, lambda: output.fields([
-        (key, ", ".join(map(str, value)) if isinstance(value, list) else value) for key, value in data.items()
-    ]))
+    data = {
+        "workspace": name,
+        "type": WorkspaceType.FULL.value,
+        **(found.value if found else {}),
+        "flows": [ref.flow for ref in flows],
+    }
+    output.emit(
+        session.output,
+        data,
+        lambda: output.fields(
+            [(key, ", ".join(map(str, value)) if isinstance(value, list) else value) for key, value in data.items()]
+        ),
+    )

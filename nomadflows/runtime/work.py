@@ -46,8 +46,7 @@ class Work:
 
     def has_room(self) -> bool:
         return (
-            self.emitted - self.confirmed < WINDOW_MESSAGES
-            and self.emitted_bytes - self.confirmed_bytes < WINDOW_BYTES
+            self.emitted - self.confirmed < WINDOW_MESSAGES and self.emitted_bytes - self.confirmed_bytes < WINDOW_BYTES
         )
 
     def all_confirmed(self) -> bool:

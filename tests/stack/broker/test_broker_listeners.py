@@ -51,7 +51,9 @@ def test_a_parked_version_is_heard_of_and_a_running_one_is_not(
     assert parked.ready("a") == 2, "the step's own copies are untouched"
 
 
-def test_a_rebound_that_returns_wakes(make_flow: Callable[..., Flow], broker: Broker, wakes: Heard, workspace: str) -> None:
+def test_a_rebound_that_returns_wakes(
+    make_flow: Callable[..., Flow], broker: Broker, wakes: Heard, workspace: str
+) -> None:
     flow = make_flow(rebound_second_ms=10)
     broker.feed_wake(flow.version)
     flow.put("b.rebound", reboundIteration=1)
@@ -59,7 +61,9 @@ def test_a_rebound_that_returns_wakes(make_flow: Callable[..., Flow], broker: Br
     assert flow.ready("b") == 1
 
 
-def test_feeding_twice_and_unfeeding_twice_is_the_same_as_once(make_flow: Callable[..., Flow], broker: Broker, wakes: Heard) -> None:
+def test_feeding_twice_and_unfeeding_twice_is_the_same_as_once(
+    make_flow: Callable[..., Flow], broker: Broker, wakes: Heard
+) -> None:
     flow = make_flow()
     broker.unfeed_wake(flow.version)
     broker.feed_wake(flow.version)
@@ -130,7 +134,9 @@ def test_a_workspace_that_appears_later_and_a_lost_connection(broker: Broker, st
         until(lambda: cut(broker, later), what="the listener's connection in the list")
         broker.publish(later, "", WAKE_QUEUE, b"", {})
         assert heard.get(timeout=10) == (later, "")
-        broker._on(later, lambda link: link.ask(lambda channel, reply: channel.queue_delete(WAKE_QUEUE, callback=reply)))
+        broker._on(
+            later, lambda link: link.ask(lambda channel, reply: channel.queue_delete(WAKE_QUEUE, callback=reply))
+        )
         broker.ensure_vhost(later)
         broker.publish(later, "", WAKE_QUEUE, b"", {})
         assert heard.get(timeout=10) == (later, "")
@@ -153,7 +159,9 @@ def cut(broker: Broker, workspace: str) -> bool:
 
 
 @pytest.fixture
-def listen(stack: Settings, workspace: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SnapshotListener]]:
+def listen(
+    stack: Settings, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., SnapshotListener]]:
     monkeypatch.setattr(listener, "RETRY_S", 0.05)
     made: list[SnapshotListener] = []
 
@@ -180,12 +188,20 @@ def test_snapshots_come_with_their_version_step_and_kind(
     version, step, kind, data, headers = heard.get(timeout=10)
     assert (version, step, kind, data, headers["stepId"]) == (flow.version, "a", "snapshot", {"seen": 3}, "a")
     assert heard.get(timeout=5)[1:4] == ("mapper:a:b", "updateSnapshot", {"more": None})
-    until(lambda: broker.totals(flow.version).left == broker.waiting(workspace, SNAPSHOT_QUEUE) == 0, what="acknowledged")
+    until(
+        lambda: broker.totals(flow.version).left == broker.waiting(workspace, SNAPSHOT_QUEUE) == 0, what="acknowledged"
+    )
 
 
-@pytest.mark.parametrize("error", [ServerUnreachable("Consul", "here", "down"), Conflict("somebody was quicker"), KeyError("a bug")])
+@pytest.mark.parametrize(
+    "error", [ServerUnreachable("Consul", "here", "down"), Conflict("somebody was quicker"), KeyError("a bug")]
+)
 def test_a_snapshot_that_could_not_be_stored_comes_again_in_order(
-    error: Exception, make_flow: Callable[..., Flow], broker: Broker, listen: Callable[..., SnapshotListener], workspace: str
+    error: Exception,
+    make_flow: Callable[..., Flow],
+    broker: Broker,
+    listen: Callable[..., SnapshotListener],
+    workspace: str,
 ) -> None:
     flow = make_flow()
     heard: list[int] = []

@@ -34,7 +34,15 @@ def test_an_account_reads_its_own_steps_queues_only() -> None:
     pattern = re.compile(accounts.read_pattern(VERSION, ["a", "mapper:a:b-1"]))
     for name in ("orders.v1.a", "orders.v1.mapper:a:b-1"):
         assert pattern.search(name)
-    for name in ("orders.v1.c", "orders.v1.a.x", "orders.v11.a", "ordersxv1.a", "orders.v1.rebound.15s", "orders.errors", "xorders.v1.a"):
+    for name in (
+        "orders.v1.c",
+        "orders.v1.a.x",
+        "orders.v11.a",
+        "ordersxv1.a",
+        "orders.v1.rebound.15s",
+        "orders.errors",
+        "xorders.v1.a",
+    ):
         assert not pattern.search(name)
 
 

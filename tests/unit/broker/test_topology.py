@@ -37,7 +37,10 @@ def where(made: Topology, exchange: str, key: str) -> set[str]:
     """Destinations of a message, by the rules of a topic exchange (`*` is one word)."""
 
     def matches(pattern: str) -> bool:
-        return re.fullmatch(r"\.".join("[^.]*" if word == "*" else re.escape(word) for word in pattern.split(".")), key) is not None
+        return (
+            re.fullmatch(r"\.".join("[^.]*" if word == "*" else re.escape(word) for word in pattern.split(".")), key)
+            is not None
+        )
 
     return {binding.destination for binding in made.bindings if binding.source == exchange and matches(binding.key)}
 
@@ -76,8 +79,11 @@ def test_an_error_handler_gets_all_errors_but_those_it_would_make_itself() -> No
 def test_step_queues_push_back_and_know_the_dead_queue() -> None:
     queue = topology(VERSION, fan(), LIMITS).step_queues[0]
     assert dict(queue.arguments) == {
-        "x-max-length": 10, "x-max-length-bytes": 1_000, "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "orders.dead",
+        "x-max-length": 10,
+        "x-max-length-bytes": 1_000,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": "orders.dead",
     }
 
 
@@ -85,7 +91,9 @@ def test_rebounds_wait_in_queues_of_one_delay_each() -> None:
     made = topology(VERSION, fan(), LIMITS)
     ttl = {queue.name: dict(queue.arguments)["x-message-ttl"] for queue in made.rebound_queues}
     sorted_by_iteration = [
-        (dict(b.arguments)["reboundIteration"], ttl[b.destination]) for b in made.bindings if b.source == VERSION.rebound_exchange
+        (dict(b.arguments)["reboundIteration"], ttl[b.destination])
+        for b in made.bindings
+        if b.source == VERSION.rebound_exchange
     ]
     assert sorted_by_iteration == [(1, 15_000), (2, 30_000), (3, 60_000), (4, 120_000), (5, 240_000), (6, 480_000)]
     late = [b.destination for b in made.bindings if b.source == late_rebound_exchange(VERSION)]
@@ -109,7 +117,10 @@ def test_every_destination_is_declared() -> None:
 
 def test_a_parked_versions_messages_wake_from_both_exchanges() -> None:
     assert {(b.source, b.key) for b in wake_bindings(VERSION)} == {
-        ("orders.v3", "*.input"), ("orders.v3", "*.data"), ("orders.v3", "*.error"), ("orders.v3.rebounded", "*.rebound"),
+        ("orders.v3", "*.input"),
+        ("orders.v3", "*.data"),
+        ("orders.v3", "*.error"),
+        ("orders.v3.rebounded", "*.rebound"),
     }
     assert {b.destination for b in wake_bindings(VERSION)} == {WAKE_QUEUE}
 
@@ -127,8 +138,14 @@ def listed(made: Topology) -> Listed:
         [{"name": e.name, "type": e.type, "arguments": dict(e.arguments), "durable": True} for e in made.exchanges],
         [{"name": q.name, "arguments": dict(q.arguments), "state": "running"} for q in made.queues],
         [
-            {"source": b.source, "destination": b.destination, "destination_type": b.to, "routing_key": b.key,
-             "arguments": dict(b.arguments), "properties_key": "x"}
+            {
+                "source": b.source,
+                "destination": b.destination,
+                "destination_type": b.to,
+                "routing_key": b.key,
+                "arguments": dict(b.arguments),
+                "properties_key": "x",
+            }
             for b in made.bindings
         ],
     )
@@ -150,8 +167,14 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_what_has_other_properties_is_altered_not_missing() -> None:
-    made = Topology(exchanges=(Exchange("x", "topic"),), step_queues=(Queue("q", (("x-max-length", 1),)),), bindings=(Binding("x", "q", "k"),))
-    other = Listed(frozenset({Exchange("x", "fanout")}), frozenset({Queue("q", (("x-max-length", 2),))}), frozenset(made.bindings))
+    made = Topology(
+        exchanges=(Exchange("x", "topic"),),
+        step_queues=(Queue("q", (("x-max-length", 1),)),),
+        bindings=(Binding("x", "q", "k"),),
+    )
+    other = Listed(
+        frozenset({Exchange("x", "fanout")}), frozenset({Queue("q", (("x-max-length", 2),))}), frozenset(made.bindings)
+    )
     found = difference(made, other)
     assert found.missing == ()
     assert found.altered == (made.exchanges[0], made.step_queues[0])

@@ -39,7 +39,11 @@ def session(vault: FakeVault) -> Session:
 
 
 def test_sources_of_values(
-    session: Session, vault: FakeVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Session,
+    vault: FakeVault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "secret").write_text("from file\n")
     monkeypatch.setattr("sys.stdin", io.StringIO("from prompt\n"))
@@ -67,8 +71,12 @@ def test_wrong_json_is_not_echoed(
     assert not vault.kept
 
 
-@pytest.mark.parametrize("arguments", [["Bad_Name", "a=b"], ["db", "geheim"], ["db", "=geheim"], ["db", "a=@/no/such"], ["db", "a=1", "a=2"]])
-def test_wrong_input(arguments: list[str], session: Session, vault: FakeVault, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["Bad_Name", "a=b"], ["db", "geheim"], ["db", "=geheim"], ["db", "a=@/no/such"], ["db", "a=1", "a=2"]]
+)
+def test_wrong_input(
+    arguments: list[str], session: Session, vault: FakeVault, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["credential", "set", *arguments], session) == 2
     assert "geheim" not in capsys.readouterr().err
     assert not vault.kept

@@ -8,7 +8,14 @@ import pytest
 
 from nomadflows.cli.flow_logs import log_text
 
-RECORD = {"time": "2026-11-22T21:01:48.658Z", "level": "error", "message": "cannot start", "logger": "x", "flow": "f", "step": "s"}
+RECORD = {
+    "time": "2026-11-22T21:01:48.658Z",
+    "level": "error",
+    "message": "cannot start",
+    "logger": "x",
+    "flow": "f",
+    "step": "s",
+}
 
 
 def test_a_record() -> None:

@@ -29,7 +29,9 @@ def test_help_is_quick() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_names_every_command(arguments: list[str]) -> None:
-    page = subprocess.run([sys.executable, "-m", "nomadflows", *arguments], capture_output=True, text=True, check=True).stdout
+    page = subprocess.run(
+        [sys.executable, "-m", "nomadflows", *arguments], capture_output=True, text=True, check=True
+    ).stdout
     assert page == commands.overview()
     assert all(f"\n  {name} " in page for name in commands.COMMANDS)
 
@@ -68,11 +70,14 @@ def probe(session: Session, timeout: int) -> None:
     click.echo(f"{session.settings.workspace} {session.settings.nomad_addr} {session.output} {timeout}")
 
 
-@pytest.mark.parametrize("arguments", [
-    ["-w", "one", "-o", "json", "--nomad-addr", "http://n:1", "probe"],
-    ["probe", "-w", "one", "-o", "json", "--nomad-addr", "n:1"],
-    ["--nomad-addr", "http://n:1", "-o", "json", "probe", "--workspace", "one"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-w", "one", "-o", "json", "--nomad-addr", "http://n:1", "probe"],
+        ["probe", "-w", "one", "-o", "json", "--nomad-addr", "n:1"],
+        ["--nomad-addr", "http://n:1", "-o", "json", "probe", "--workspace", "one"],
+    ],
+)
 def test_shared_options_stand_anywhere(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,7 +105,15 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_completion_of_commands() -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "nomadflows"], capture_output=True, text=True, check=True,
-        env={"_NOMADFLOWS_COMPLETE": "bash_complete", "COMP_WORDS": "nomadflows flow pub", "COMP_CWORD": "2", "PATH": "/bin:/usr/bin"},
+        [sys.executable, "-m", "nomadflows"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            "_NOMADFLOWS_COMPLETE": "bash_complete",
+            "COMP_WORDS": "nomadflows flow pub",
+            "COMP_CWORD": "2",
+            "PATH": "/bin:/usr/bin",
+        },
     ).stdout
     assert found == "plain,publish\n"

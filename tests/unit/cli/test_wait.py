@@ -39,15 +39,24 @@ def _status(state: FlowState, generation: int = 5, version: int = 2, steps: Sequ
 
 
 def test_one_line_per_change(capsys: pytest.CaptureFixture[str]) -> None:
-    half = [dataclasses.replace(STEPS[0], state=StepState.RUNNING), dataclasses.replace(STEPS[1], message="Driver Failure", restarts=1)]
+    half = [
+        dataclasses.replace(STEPS[0], state=StepState.RUNNING),
+        dataclasses.replace(STEPS[1], message="Driver Failure", restarts=1),
+    ]
     store = Store(
-        _status(FlowState.STOPPED, 4), _status(FlowState.STARTING, steps=STEPS), _status(FlowState.STARTING, steps=STEPS),
-        _status(FlowState.STARTING, steps=half), _status(FlowState.RUNNING),
+        _status(FlowState.STOPPED, 4),
+        _status(FlowState.STARTING, steps=STEPS),
+        _status(FlowState.STARTING, steps=STEPS),
+        _status(FlowState.STARTING, steps=half),
+        _status(FlowState.RUNNING),
     )
     record = wait_for(store, REF, STARTED, 5)  # type: ignore[arg-type]
     assert record.status.value.state is FlowState.RUNNING
     assert [line[9:] for line in capsys.readouterr().err.splitlines()] == [
-        "Stopped", "Starting, 0 of 2 steps ready", "Starting, 1 of 2 steps ready (b: Driver Failure)", "Running",
+        "Stopped",
+        "Starting, 0 of 2 steps ready",
+        "Starting, 1 of 2 steps ready (b: Driver Failure)",
+        "Running",
     ]
 
 

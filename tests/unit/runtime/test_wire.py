@@ -59,7 +59,9 @@ def test_a_tick_is_an_empty_message_of_a_new_execution():
     out = wire.tick(CRYPTO, workspace="w", flow="f", exec_id="f.v1")
     message = wire.decode(CRYPTO, out.body, out.headers)
     assert {key: message[key] for key in ("body", "headers", "attachments")} == {
-        "body": {}, "headers": {}, "attachments": {},
+        "body": {},
+        "headers": {},
+        "attachments": {},
     }
     assert out.headers["messageId"] != out.headers["threadId"]
     assert "stepId" not in out.headers
@@ -93,7 +95,9 @@ def test_the_three_shapes_of_a_reply():
     # Then each becomes an HTTP answer
     assert wire.decode_reply(CRYPTO, a, {"protocolVersion": 1}) == wire.Reply(201, {"X-A": "1"}, {"a": 1})
     assert wire.decode_reply(CRYPTO, b, {"protocolVersion": 2}) == wire.Reply(202, {"Content-Type": "text/plain"}, "hi")
-    assert wire.decode_reply(CRYPTO, c, {"x-eio-error-response": True}) == wire.Reply(500, {}, {"error": "no"}, failed=True)
+    assert wire.decode_reply(CRYPTO, c, {"x-eio-error-response": True}) == wire.Reply(
+        500, {}, {"error": "no"}, failed=True
+    )
 
 
 @pytest.mark.parametrize(("value", "protocol"), [(None, 1), ("2", 2), (2, 2), ("x", 1), (1, 1)])
