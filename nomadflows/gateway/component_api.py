@@ -1,38 +1,49 @@
-"""The API that step processes call: what am I, and with what do I work.
+"""The API that step processes call: what am I, with what do I work, keep this for me.
 
-`GET /v1/tasks/{flow}/steps/{step}` answers the step's configuration and snapshot. A step proves which flow version
-it belongs to by HTTP Basic with the key that Vault keeps for that version; it sees nothing of another.
-Stateless: any number of processes may serve it. No secret passes through: credentials go from Vault to the step.
+A step proves which flow version it belongs to (`identity`) and sees nothing of another. Stateless: any number of
+processes may serve it. Credentials pass through here only for components that cannot read them from a file
+(`accounts`); no answer with one may be kept on its way.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import secrets
+import json
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nomadflows.broker.broker import Broker
-from nomadflows.model.errors import NomadflowsError, NotFound, ServerUnreachable
+from nomadflows.gateway import startup_state
+from nomadflows.gateway.accounts import Accounts, keys_of
+from nomadflows.gateway.identity import Identity
+from nomadflows.model.errors import Conflict, InputError, NomadflowsError, NotFound, ServerRefused, ServerUnreachable
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import RunStep, expand
-from nomadflows.model.names import SNAPSHOT_QUEUE, VersionRef, parse_api_user
+from nomadflows.model.names import SNAPSHOT_QUEUE, FlowRef, VersionRef
+from nomadflows.store.documents import FlowRecord
 from nomadflows.store.store import Store
 from nomadflows.vault.client import Vault
 
 log = structlog.get_logger()
 
-_KEY_KEPT_S: Final = 60.0
-_LOOK_AGAIN_S: Final = 1.0
 _SNAPSHOTS_WAIT_S: Final = 2.0
+_LARGEST_BODY: Final = 1_048_576
+_VERSIONS_KEPT: Final = 1_000
+_PRIVATE: Final = {"Cache-Control": "no-store"}
+
+_Handler = Callable[[VersionRef, Request, bytes], Response]
+
+
+class TooLargeError(Exception):
+    """A body over what any of these requests has."""
 
 
 class ComponentApi:
@@ -40,18 +51,55 @@ class ComponentApi:
 
     def __init__(self, store: Callable[[], Store], vault: Callable[[], Vault], broker: Callable[[], Broker]) -> None:
         self._store = store
-        self._vault = vault
         self._broker = broker
+        self._identity = Identity(vault)
+        self._accounts = Accounts(vault)
         self._lock = threading.Lock()
-        self._keys: dict[VersionRef, tuple[float, str]] = {}
-        self._steps: dict[VersionRef, dict[str, RunStep]] = {}
-        self.routes = [Route("/v1/tasks/{flow}/steps/{step:path}", self._step, methods=["GET"])]
+        self._steps: OrderedDict[VersionRef, dict[str, RunStep]] = OrderedDict()
+        hook = "/sailor-support/hooks/task/{flow}/startup/data"
+        secret = "/v2/workspaces/{workspace}/secrets/{name}"  # noqa: S105 - a path
+        self.routes = [
+            self._route("/v1/tasks/{flow}/steps/{step:path}", "GET", self._step),
+            self._route(hook, "POST", self._keep_state),
+            self._route(hook, "GET", self._state),
+            self._route(hook, "DELETE", self._drop_state),
+            self._route("/v1/accounts/{name}", "PUT", self._update_account),
+            self._route(secret, "GET", self._secret),
+            self._route(f"{secret}/refresh", "POST", self._secret),
+            self._route("/v2/flows", "GET", self._flows),
+            self._route("/v2/flows/", "GET", self._flows),
+            self._route("/v2/flows/{flow}", "GET", self._flow),
+        ]
 
-    def _step(self, request: Request) -> Response:
+    def _route(self, path: str, method: str, handler: _Handler) -> Route:
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = await _body(request)
+            except TooLargeError:
+                return _problem(413, f"a body may have {_LARGEST_BODY} bytes")
+            return await run_in_threadpool(self._answer, handler, request, body)
+
+        typed: Callable[[Request], Awaitable[Response]] = endpoint
+        return Route(path, typed, methods=[method])
+
+    def _answer(self, handler: _Handler, request: Request, body: bytes) -> Response:
         try:
-            return self._answer(request)
+            version = self._identity.of(request.headers.get("authorization", ""))
+            if version is None:
+                return Response(status_code=401, headers={"WWW-Authenticate": 'Basic realm="nomadflows"'})
+            params = request.path_params
+            if params.get("workspace", version.workspace) != version.workspace:
+                return _problem(403, "this key belongs to another workspace")
+            return handler(version, request, body)
         except NotFound as error:
             return _problem(404, error.message)
+        except Conflict:
+            return _problem(409, "it exists already")
+        except InputError as error:
+            return _problem(400, error.message)
+        except ServerRefused as error:
+            log.warning("a step could not be answered", error=error.message)
+            return _problem(500, f"{error.server} refused")
         except ServerUnreachable as error:
             log.warning("a step was told to come back", error=error.message)
             return _problem(503, f"{error.server} cannot be reached")
@@ -59,15 +107,17 @@ class ComponentApi:
             log.warning("a step could not be answered", error=error.message)
             return _problem(500, error.message)
 
-    def _answer(self, request: Request) -> Response:
-        version = self._who(request)
-        if version is None:
-            return Response(status_code=401, headers={"WWW-Authenticate": 'Basic realm="nomadflows"'})
+    # ── the step object ───────────────────────────────────────────────────────────────────────────────────
+
+    def _step(self, version: VersionRef, request: Request, _body: bytes) -> Response:
         if request.path_params["flow"] != version.flow:
             return _problem(403, "this key belongs to another flow")
         step = self._steps_of(version).get(request.path_params["step"])
         if step is None:
             return _problem(404, f"version {version.number} has no step {request.path_params['step']}")
+        config = (
+            self._accounts.config_of(version, step, self._language(version, step)) if step.credential else step.config
+        )
         self._snapshots_settled(version.workspace)
         snapshot = self._store().snapshot(version.ref, step.id)
         return JSONResponse(
@@ -75,38 +125,25 @@ class ComponentApi:
                 "id": step.id,
                 "comp_id": step.use,
                 "function": step.function,
-                "config": step.config,
+                "config": config,
                 "snapshot": snapshot.value if snapshot else {},
                 "is_passthrough": step.passthrough,
                 "variables": {},
-            }
+            },
+            headers=_PRIVATE,
         )
 
-    def _who(self, request: Request) -> VersionRef | None:
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        try:
-            user, _, key = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        version = parse_api_user(user)
-        if scheme.lower() != "basic" or version is None:
-            return None
-        return version if self._is_key(version, key) else None
-
-    def _is_key(self, version: VersionRef, key: str) -> bool:
-        """Kept in memory for a minute. One that does not fit is read again, at most once a second: a flow that was
-        stopped and started has a new key under its old name."""
-        with self._lock:
-            read_at, known = self._keys.get(version, (-_KEY_KEPT_S, ""))
-        age = time.monotonic() - read_at
-        fits = bool(known) and secrets.compare_digest(known.encode(), key.encode())
-        if age < (_KEY_KEPT_S if fits else _LOOK_AGAIN_S):
-            return fits
-        secret = self._vault().find_version_secret(version)
-        known = secret.api_key if secret else ""
-        with self._lock:
-            self._keys[version] = (time.monotonic(), known)
-        return bool(known) and secrets.compare_digest(known.encode(), key.encode())
+    def _language(self, version: VersionRef, step: RunStep) -> str:
+        """Of the component the step runs: as resolved at the flow's start, else as it would be resolved now."""
+        store = self._store()
+        resolved = _resolved(store.flow(version.ref), version).get(step.id, "").partition("@")[2] or step.pinned
+        if resolved:
+            found = store.component(step.use, resolved)
+        else:
+            found = next(iter(store.component_versions(step.use)), None)
+        if found is None:
+            raise NotFound(f"component {step.use} of step {step.id} is not known")
+        return found.language
 
     def _steps_of(self, version: VersionRef) -> dict[str, RunStep]:
         with self._lock:
@@ -118,6 +155,8 @@ class ComponentApi:
         steps = {step.id: step for step in expand(FlowDefinition.from_json(document["definition"]))}
         with self._lock:
             self._steps[version] = steps
+            while len(self._steps) > _VERSIONS_KEPT:
+                self._steps.popitem(last=False)
         return steps
 
     def _snapshots_settled(self, workspace: str) -> None:
@@ -126,6 +165,81 @@ class ComponentApi:
         deadline = time.monotonic() + _SNAPSHOTS_WAIT_S
         while self._broker().waiting(workspace, SNAPSHOT_QUEUE) and time.monotonic() < deadline:
             time.sleep(0.02)
+
+    # ── the start-up hook's state ─────────────────────────────────────────────────────────────────────────
+
+    def _keep_state(self, version: VersionRef, request: Request, body: bytes) -> Response:
+        ref = _own_flow(version, request)
+        startup_state.keep(self._store(), ref, body, request.headers.get("content-type", ""))
+        return JSONResponse({}, status_code=201)
+
+    def _state(self, version: VersionRef, request: Request, _body: bytes) -> Response:
+        return JSONResponse(startup_state.kept(self._store(), _own_flow(version, request)))
+
+    def _drop_state(self, version: VersionRef, request: Request, _body: bytes) -> Response:
+        startup_state.drop(self._store(), _own_flow(version, request))
+        return Response(status_code=204)
+
+    # ── credentials ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _update_account(self, version: VersionRef, request: Request, body: bytes) -> Response:
+        try:
+            keys = keys_of(json.loads(body))
+        except ValueError:
+            return _problem(400, "the body is not JSON")
+        name = request.path_params["name"]
+        self._accounts.update(version, self._steps_of(version).values(), name, keys)
+        log.info("a component updated its credential", version=str(version), credential=name)
+        return JSONResponse({"id": name})
+
+    def _secret(self, version: VersionRef, request: Request, _body: bytes) -> Response:
+        """`refresh` answers the same: what Vault has now, whoever renewed it."""
+        steps = self._steps_of(version).values()
+        return JSONResponse(self._accounts.secret(version, steps, request.path_params["name"]), headers=_PRIVATE)
+
+    # ── flows of the workspace, by name ───────────────────────────────────────────────────────────────────
+
+    def _flows(self, version: VersionRef, _request: Request, _body: bytes) -> Response:
+        records = self._store().flows(version.workspace)
+        return JSONResponse({"data": [_resource(record) for record in records], "meta": {"total": len(records)}})
+
+    def _flow(self, version: VersionRef, request: Request, _body: bytes) -> Response:
+        try:
+            ref = FlowRef.parse(f"{version.workspace}/{request.path_params['flow']}")
+        except ValueError:
+            return _problem(404, "there is no such flow")
+        record = self._store().flow(ref)
+        return JSONResponse({"data": _resource(record)}) if record else _problem(404, "there is no such flow")
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST_BODY:
+            raise TooLargeError
+    return bytes(body)
+
+
+def _own_flow(version: VersionRef, request: Request) -> FlowRef:
+    if request.path_params["flow"] != version.flow:
+        raise NotFound("this key belongs to another flow")
+    return version.ref
+
+
+def _resolved(record: FlowRecord | None, version: VersionRef) -> dict[str, str]:
+    status = record.status.value if record else None
+    if status and status.version == version.number:
+        return status.components
+    if status and status.incoming == version.number:
+        return status.incoming_components
+    return {}
+
+
+def _resource(record: FlowRecord) -> dict[str, Any]:
+    status = record.status.value
+    attributes = {"name": record.ref.flow, "status": status.state.value.lower(), "type": record.meta.value.kind.value}
+    return {"id": record.ref.flow, "type": "flow", "attributes": attributes}
 
 
 def _problem(status: int, message: str) -> Response:

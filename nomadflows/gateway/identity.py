@@ -1,0 +1,53 @@
+"""Which flow version a step process belongs to: HTTP Basic with the key that Vault keeps for that version."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from nomadflows.model.names import VersionRef, parse_api_user
+from nomadflows.vault.client import Vault
+
+_KEY_KEPT_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 1.0
+
+
+class Identity:
+    """Thread-safe."""
+
+    def __init__(self, vault: Callable[[], Vault]) -> None:
+        self._vault = vault
+        self._lock = threading.Lock()
+        self._keys: dict[VersionRef, tuple[float, str]] = {}
+
+    def of(self, authorization: str) -> VersionRef | None:
+        """The version that an `Authorization` header proves; None if it proves none."""
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            user, _, key = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        version = parse_api_user(user)
+        if scheme.lower() != "basic" or version is None:
+            return None
+        return version if self._is_key(version, key) else None
+
+    def _is_key(self, version: VersionRef, key: str) -> bool:
+        """Kept in memory for a minute. One that does not fit is read again, at most once a second: a flow that was
+        stopped and started has a new key under its old name."""
+        with self._lock:
+            read_at, known = self._keys.get(version, (-_KEY_KEPT_S, ""))
+        age = time.monotonic() - read_at
+        fits = bool(known) and secrets.compare_digest(known.encode(), key.encode())
+        if age < (_KEY_KEPT_S if fits else _LOOK_AGAIN_S):
+            return fits
+        secret = self._vault().find_version_secret(version)
+        known = secret.api_key if secret else ""
+        with self._lock:
+            self._keys[version] = (time.monotonic(), known)
+        return bool(known) and secrets.compare_digest(known.encode(), key.encode())

@@ -1,0 +1,43 @@
+"""What a flow's `startup` hook returned, kept from its start to its `shutdown` hook.
+
+The contract's dance: a second POST is refused with 409, upon which the component deletes and posts again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from nomadflows.model.errors import InputError, NotFound
+from nomadflows.model.names import FlowRef
+from nomadflows.store.keys import META
+from nomadflows.store.store import Store
+from nomadflows.store.transaction import Delete, Exists, Set
+
+DOCUMENT: Final = "startup"
+_LARGEST: Final = 262_144  # Consul takes half a MiB as one value
+
+
+def keep(store: Store, ref: FlowRef, body: bytes, content_type: str) -> None:
+    """Conflict if there is one already. The library sends texts, and nothing at all, as a form: kept as a text."""
+    if len(body) > _LARGEST:
+        raise InputError(f"a start-up state of {len(body)} bytes is over {_LARGEST}")
+    try:
+        value = json.loads(body) if content_type.startswith("application/json") else body.decode()
+    except ValueError as error:
+        raise InputError(f"not JSON in UTF-8: {error}") from error
+    state = {"state": value if body else {}}
+    store.transact([Exists(store.keys.flow(ref, META)), Set(store.keys.flow(ref, DOCUMENT), state, cas=0)])
+
+
+def kept(store: Store, ref: FlowRef) -> Any:
+    """NotFound if the hook never returned."""
+    entry = store.client.get(store.keys.flow(ref, DOCUMENT))
+    if entry is None:
+        raise NotFound("there is no start-up state")
+    return json.loads(entry.value)["state"]
+
+
+def drop(store: Store, ref: FlowRef) -> None:
+    """Also if there is none."""
+    store.transact([Delete(store.keys.flow(ref, DOCUMENT))])
