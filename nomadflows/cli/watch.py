@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nomadflows.store import FlowRecord
 
 _AGES_S = 1.0  # on a terminal, where ages grow while nothing else changes
-_WAIT_S = 30.0
+_WAIT_S = 5.0  # a flow that was deleted, or wished otherwise, is no change of its status
 
 
 def watch(session: Session, ref: FlowRef) -> None:
