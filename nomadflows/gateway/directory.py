@@ -29,6 +29,7 @@ from nomadflows.model.states import Status, WantedState
 log = structlog.get_logger()
 
 REPLY_TIMEOUT_S: Final = 60.0
+LONGEST_REPLY_S: Final = 900.0
 _FRESH_S: Final = 1.0
 _CREDENTIAL_FRESH_S: Final = 10.0
 _STALE_S: Final = 300.0  # how long what is known is used while Consul does not answer
@@ -201,10 +202,12 @@ def _replies(step: StepDefinition, component: ComponentVersion | None) -> bool:
 
 
 def _seconds(value: Any) -> float:
-    """The trigger's own `reply_timeout`, in seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    return REPLY_TIMEOUT_S
+    """The trigger's own `reply_timeout`; the default for what is no number of seconds."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return REPLY_TIMEOUT_S
+    return seconds if 0 < seconds <= LONGEST_REPLY_S else REPLY_TIMEOUT_S
 
 
 def explain(error: NomadflowsError) -> str:

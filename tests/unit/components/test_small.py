@@ -70,5 +70,13 @@ def test_a_mapper_knows_earlier_steps_and_the_one_before_it(run):
 
 
 def test_a_webhook_passes_on_everything(run):
-    (out,) = run("webhook", "receive").items({"a": 1}, extra={"method": "POST"}, headers={"h": "1"})
-    assert out.to_wire() == {"body": {"a": 1}, "headers": {"h": "1"}, "method": "POST"}
+    more = {"method": "POST", "url": "/hook/default/f?x=1", "query": {"x": "1"}}
+    (out,) = run("webhook", "receive").items({"a": 1}, extra=more, headers={"h": "1"})
+    told = {"_method": "POST", "_url": "/hook/default/f?x=1", "_query": {"x": "1"}, "_headers": {"h": "1"}}
+    assert out.to_wire() == {"body": {"a": 1, **told}, "headers": {"h": "1"}, **more}
+    # And a body that is no object has a name of its own
+    (out,) = run("webhook", "receive").items([1], extra=more)
+    assert out.body["_value"] == [1]
+    # And what no gateway sent stays as it is
+    (out,) = run("webhook", "receive").items({"a": 1}, headers={"h": "1"})
+    assert out.to_wire() == {"body": {"a": 1}, "headers": {"h": "1"}}
