@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.topology import Limits, topology
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
@@ -66,11 +67,13 @@ class Acts:
 
     def start(self, look: Look, decision: Decision) -> None:
         seen, status = look.seen, look.seen.status
-        number = seen.desired.version
+        # A flow that was suspended in the middle of a publish ends that first.
+        number = status.version if status.replacing else seen.desired.version
         version = self.versions.get(self.clients.store, seen.ref.version(number))
         resolved = version.resolve(self.clients.store)
-        old = status.version if status.state is FlowState.SUSPENDED and status.version != number else 0
+        old = status.replacing or (status.version if status.version != number else 0)
         if old:  # what the suspended version kept moves into the new one's queues before that comes up
+            self._delete_unused(look, number)
             self._prepare(version)
         self.writer.enter(
             look,
@@ -177,6 +180,7 @@ class Acts:
 
     def clean_up(self, look: Look, decision: Decision) -> None:
         dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
+        self._delete_unused(look, look.seen.desired.version + 1)
         what = f" {dropped} unprocessed messages were dropped" if dropped else " No message was dropped"
         decision = replace(decision, message=decision.message + "." + what)
         seconds = _elapsed(look.seen.status.since, look.seen.now)
@@ -220,6 +224,12 @@ class Acts:
             log.warning("left a role in Vault", version=str(ref), error=str(error))
         return dropped
 
+    def _delete_unused(self, look: Look, before: int) -> None:
+        """Versions that a controller prepared, but died before it wrote so: nobody would ever look for them again."""
+        for number in range(look.seen.status.version + 1, before) if look.seen.status.version else ():
+            if number not in _numbers(look):
+                self._delete_version(look.seen.ref.version(number))
+
     # ── by the controller itself ──────────────────────────────────────────────────────────────────────────
 
     def intervene(self, look: Look, decision: Decision) -> None:
@@ -231,8 +241,10 @@ class Acts:
         self.writer.enter(look, decision, changes, desired=desired)
 
     def drop(self, look: Look, decision: Decision) -> None:
-        version = _required(look)
-        dropped = self.clients.broker.purge(version.ref, [step.id for step in version.steps])
+        dropped = 0
+        for number in _numbers(look):
+            version = self.versions.get(self.clients.store, look.seen.ref.version(number))
+            dropped += self.clients.broker.purge(version.ref, [step.id for step in version.steps])
         self.writer.update(look, {"dropped": look.seen.status.dropped + dropped}, decision)
 
     # ── publish ───────────────────────────────────────────────────────────────────────────────────────────
@@ -241,6 +253,7 @@ class Acts:
         """From here on new input waits in the new version's queues."""
         new = self._desired_version(look)
         resolved = new.resolve(self.clients.store)
+        self._delete_unused(look, new.ref.number)
         self._prepare(new)
         old = look.seen.status.version
         self.writer.enter(
@@ -260,10 +273,15 @@ class Acts:
         self.wake_fed(look.seen.ref.version(old), False)
 
     def hand_over(self, look: Look, decision: Decision) -> None:
-        new = self._desired_version(look)
-        resolved = new.resolve(self.clients.store)
-        self._register(look, new, resolved, replicas(new.steps, look.seen.desired.scale), prepare=True)
-        self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
+        """Written down before it is begun: whoever comes next knows then that there is a version to be taken down."""
+        new, status = self._desired_version(look), look.seen.status
+        if not status.incoming:
+            self._delete_unused(look, new.ref.number)
+            resolved = new.resolve(self.clients.store)
+            self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
+            return
+        counts = replicas(new.steps, look.seen.desired.scale)
+        self._register(look, new, status.incoming_components, counts, prepare=True)
 
     def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status
@@ -284,9 +302,9 @@ class Acts:
 
     def roll_back(self, look: Look, decision: Decision) -> None:
         """The version that did not come up is retired; it never had input, so nothing moves."""
-        status = look.seen.status
+        status, wish = look.seen.status, look.seen.desired
         desired = None
-        if look.seen.desired.version == status.incoming:
+        if wish.version == status.incoming and wish.state is WantedState.RUNNING:
             desired = _by_controller(look.seen.desired, look.seen.now, decision.message, version=status.version)
         self.writer.enter(
             look, decision, {"replacing": status.incoming, "incoming": 0, "incoming_components": {}}, desired=desired
@@ -297,7 +315,14 @@ class Acts:
 
     def retire(self, look: Look, decision: Decision) -> None:
         old = self.versions.get(self.clients.store, look.seen.ref.version(look.seen.status.replacing))
-        moved, dead = self._move_leftovers(old, _required(look))
+        try:
+            moved, dead = self._move_leftovers(old, _required(look))
+        except QueueFull:
+            job = look.seen.current.job
+            if job is not None and not job.is_parked:
+                raise
+            self.bring_up(look, replace(decision, reason="Starting"))  # only a version at work makes room for the rest
+            return
         self._delete_version(old.ref)
         note = f" ({moved} messages moved" + (f", {dead} to the dead queue: their step is gone)" if dead else ")")
         self.writer.update(look, {"replacing": 0}, replace(decision, message=decision.message + note))

@@ -128,7 +128,7 @@ class Leader:
             broker.unfeed_wake(version)
 
     def _message(self, workspace: str, exchange: str) -> None:
-        version = VersionRef.parse_job(workspace, exchange.removesuffix(".rebounded"))
+        version = VersionRef.parse_job(workspace, exchange)
         if version is not None:
             self._queue.add(version.ref, "message")
 

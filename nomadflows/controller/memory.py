@@ -18,6 +18,8 @@ class _FlowMemory:
     oom_restarts: dict[str, int] = field(default_factory=dict)
     oom_at: dict[str, list[float]] = field(default_factory=dict)
     overfull: dict[str, tuple[float, int]] = field(default_factory=dict)  # since when, with how many messages
+    depths: dict[str, tuple[float, int]] = field(default_factory=dict)  # of scaled steps, when last looked at
+    calm_since: dict[str, float] = field(default_factory=dict)
     status_written: float = 0.0
 
 
@@ -48,6 +50,11 @@ class Memory:
         if memory.idle_since is None:
             memory.idle_since = self._clock()
         return self._clock() - memory.idle_since
+
+    def begin_anew(self, ref: FlowRef) -> None:
+        """What went wrong before a start does not count after it: it may have been mended."""
+        memory = self._of(ref)
+        memory.restarts, memory.oom_restarts, memory.oom_at, memory.overfull = {}, {}, {}, {}
 
     def busy(self, ref: FlowRef) -> None:
         self._of(ref).idle_since = None
@@ -85,6 +92,23 @@ class Memory:
             known[step] = (now, depth) if depth < before else (since, before)
         memory.overfull = known
         return {step: now - since for step, (since, _) in known.items()}
+
+    def drained_per_s(self, ref: FlowRef, step: str, ready: int) -> float | None:
+        """By how much a queue has shrunk a second since the last look; None at the first."""
+        memory, now = self._of(ref), self._clock()
+        before = memory.depths.get(step)
+        memory.depths[step] = (now, ready)
+        if before is None or now <= before[0]:
+            return None
+        return (before[1] - ready) / (now - before[0])
+
+    def calm_for(self, ref: FlowRef, step: str, *, calm: bool) -> float:
+        """Seconds for which a step has been calm at every look."""
+        memory, now = self._of(ref), self._clock()
+        if not calm:
+            memory.calm_since.pop(step, None)
+            return 0.0
+        return now - memory.calm_since.setdefault(step, now)
 
     def may_write_figures(self, ref: FlowRef, every_s: float) -> bool:
         """Whether it is time again to write mere figures (queue depths) into the status."""

@@ -17,6 +17,7 @@ from nomadflows.model.errors import NotFound, ServerUnreachable
 from nomadflows.model.graph import replicas
 from nomadflows.model.names import FlowRef, vhost
 from nomadflows.model.states import FlowState, Kind, WorkspaceType, utc_now
+from nomadflows.plan.autoscale import is_calm, wanted_processes
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
 from nomadflows.store.documents import FlowRecord
 
@@ -88,6 +89,8 @@ def workspace_type(clients: Clients, ref: FlowRef) -> WorkspaceType:
 def _through_servers(seen: Seen, version: Version, clients: Clients, versions: Versions, memory: Memory) -> Seen:
     status = seen.status
     current = VersionSeen(version.ref.number, job=see_job(clients.nomad, version))
+    if status.state in {FlowState.STOPPED, FlowState.SUSPENDED}:
+        memory.begin_anew(seen.ref)
     if status.state is FlowState.STOPPED or (status.state is FlowState.SLEEPING and seen.message):
         return replace(seen, current=current)
     if status.state is not FlowState.SLEEPING:
@@ -97,12 +100,30 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     if status.state in {FlowState.RUNNING, FlowState.STARTING}:
         seen = replace(seen, failures=memory.failures(seen.ref, current.processes.restarts, seen.not_ready))
     if status.state is FlowState.RUNNING:
+        seen = replace(seen, replicas=_autoscaled(seen, version, memory))
         seen = _troubles(seen, version, clients.broker, memory)
     if status.state is FlowState.SUSPENDED:
         seen = replace(seen, current=_with_bytes(seen, version, clients.broker))
     if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
         seen = replace(seen, idle_for_s=_idle_for(seen, version, clients.broker, memory))
     return _other_versions(seen, clients, versions)
+
+
+def _autoscaled(seen: Seen, version: Version, memory: Memory) -> dict[str, int]:
+    """Wanted processes per step, those of scaled steps by what waits for them. What `flow scale` says holds."""
+    wanted = dict(seen.replicas)
+    job, queues = seen.current.job, seen.current.queues
+    if job is None or queues is None or seen.status.parking:
+        return wanted
+    for step in version.steps:
+        queue = queues.get(step.id)
+        if step.scaling is None or queue is None or step.id in seen.desired.scale:
+            continue
+        present = job.counts.get(step.id, 0)
+        drained = memory.drained_per_s(seen.ref, step.id, queue.ready)
+        calm = memory.calm_for(seen.ref, step.id, calm=is_calm(step.scaling, present, queue.ready))
+        wanted[step.id] = wanted_processes(step.scaling, present, queue.ready, drained, calm)
+    return wanted
 
 
 def _troubles(seen: Seen, version: Version, broker: Broker, memory: Memory) -> Seen:

@@ -103,6 +103,20 @@ class Limits(_Shape):
     )
 
 
+class Autoscale(_Shape):
+    """How many processes a step has, by what waits for it."""
+
+    min: Annotated[int, Allowed("a whole number from 1 to 20")] = Field(
+        default=1, ge=1, le=20, description="Processes there are at least while the flow is up."
+    )
+    max: Annotated[int, Allowed("a whole number from 1 to 20, not below min")] = Field(
+        ge=1, le=20, description="Processes there are at most."
+    )
+    target_queue: Annotated[int, Allowed("a whole number from 1 to 1000000")] = Field(
+        default=100, ge=1, le=1_000_000, description="Waiting messages for which one process is enough."
+    )
+
+
 class StepDefinition(_Shape):
     """One step: which function of which component, fed by whom, with what."""
 
@@ -151,6 +165,9 @@ class StepDefinition(_Shape):
     )
     replicas: Annotated[int, Allowed("a whole number from 1 to 20")] = Field(
         default=1, ge=1, le=20, description="Processes of the step, side by side on one queue; 1 to 20."
+    )
+    autoscale: Annotated[Autoscale | None, Allowed("min, max, target_queue")] = Field(
+        default=None, description="Let the controller choose the number of processes; instead of `replicas`."
     )
     prefetch: Annotated[int, Allowed("a whole number from 1 to 65535")] = Field(
         default=1, ge=1, le=65_535, description="Messages one process holds at once."

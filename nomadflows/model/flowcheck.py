@@ -28,6 +28,7 @@ def check(definition: FlowDefinition, components: Components | None = None) -> I
     yield from _ids(definition.steps)
     yield from _first_step(definition.steps[0])
     yield from _error_handlers(definition.steps)
+    yield from _scaling(definition.steps)
     yield from _edges(definition.steps)
     for index, step in enumerate(definition.steps):
         yield from _expressions(("steps", index), step)
@@ -75,6 +76,21 @@ def _first_step(step: StepDefinition) -> Iterator[Problem]:
         yield Problem((*path, "when"), "the first step is the trigger and has no input; allowed: when in later steps")
     if step.error_handler:
         yield Problem((*path, "error_handler"), "the first step is the trigger; allowed: an action as error handler")
+
+
+def _scaling(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
+    for index, step in enumerate(steps):
+        if step.autoscale is None:
+            continue
+        if step.autoscale.max < step.autoscale.min:
+            problem = f"max {step.autoscale.max} is below min {step.autoscale.min}; allowed: {step.autoscale.min} to 20"
+            yield Problem(("steps", index, "autoscale", "max"), problem)
+        if "replicas" in step.model_fields_set:
+            yield Problem(
+                ("steps", index, "replicas"), "autoscale decides the number of processes; allowed: one of the two"
+            )
+        if index == 0:
+            yield Problem(("steps", 0, "autoscale"), "a trigger is not scaled; allowed: on the steps after it")
 
 
 def _error_handlers(steps: Sequence[StepDefinition]) -> Iterator[Problem]:

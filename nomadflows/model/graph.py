@@ -15,6 +15,15 @@ if TYPE_CHECKING:  # who only handles RunSteps need not load pydantic
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """Bounds of a step whose processes the controller counts out: one for each `target` waiting messages."""
+
+    least: int
+    most: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunStep:
     """One process group: what to run, with what, fed by whom."""
 
@@ -33,6 +42,7 @@ class RunStep:
     passthrough: bool = True
     visible: bool = True
     error_handler: bool = False  # gets every error record of the flow instead of the output of `after`
+    scaling: Scaling | None = None
 
 
 def predecessors(steps: Sequence[StepDefinition]) -> dict[str, tuple[str, ...]]:
@@ -109,7 +119,8 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
                 config=dict(step.with_),
                 credential=step.credential,
                 after=tuple(m.id for m in mappers) or tuple(before[step.id]),
-                replicas=step.replicas,
+                replicas=step.autoscale.min if step.autoscale else step.replicas,
+                scaling=_scaling(step),
                 prefetch=step.prefetch,
                 memory=step.resources.memory,
                 cpu=step.resources.cpu,
@@ -118,6 +129,11 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
             )
         )
     return tuple(run)
+
+
+def _scaling(step: StepDefinition) -> Scaling | None:
+    rule = step.autoscale
+    return Scaling(rule.min, rule.max, rule.target_queue) if rule else None
 
 
 def _start_order(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]]) -> Iterator[StepDefinition]:

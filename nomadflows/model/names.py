@@ -22,11 +22,20 @@ WAKE_QUEUE: Final = "nomadflows.wake"
 SNAPSHOT_QUEUE: Final = "nomadflows.snapshots"
 UNROUTED: Final = "nomadflows.unrouted"  # alternate exchange and its queue
 SINK_QUEUE: Final = "nomadflows.sink"  # max-length 0: output of last steps, which nobody reads
+FORGOTTEN: Final = "nomadflows.forgotten"  # exchange into the sink: delayed messages of flows that were stopped
+REBOUND: Final = "nomadflows.rebound"  # exchange that sorts rebounds by iteration into queues of one delay each
+REBOUND_LATE: Final = "nomadflows.rebound.late"  # its alternate: iterations without a delay of their own
+REBOUNDED: Final = "nomadflows.rebounded"  # exchange to which a rebound goes when its delay is over
 
 
 def vhost(workspace: str) -> str:
     """The RabbitMQ virtual host of a workspace."""
     return VHOST_PREFIX + workspace
+
+
+def rebound_queue(seconds: int) -> str:
+    """Where the rebounds of all flows of a workspace wait so long."""
+    return f"{REBOUND}.{seconds}s"
 
 
 def mapper_id(source: str, target: str) -> str:
@@ -66,6 +75,26 @@ class FlowRef:
         return f"{self.flow}.errors"
 
     @property
+    def returns_exchange(self) -> str:
+        """Where rebounds of all versions of the flow arrive; brings each back to its step."""
+        return f"{self.flow}.returns"
+
+    @property
+    def homeless_exchange(self) -> str:
+        """Its alternate: rebounds whose step is gone."""
+        return f"{self.flow}.homeless"
+
+    @property
+    def aside_queue(self) -> str:
+        """Where rebounds wait that return to a flow whose queues are full."""
+        return f"{self.flow}.aside"
+
+    @property
+    def rebound_pattern(self) -> str:
+        """Matches the rebound keys of all versions of this flow, and of no other flow."""
+        return f"{self.flow}.*.*.rebound"
+
+    @property
     def secret_path(self) -> str:
         """Path below the KV mount of what the versions of a flow share (message key)."""
         return f"{self.workspace}/_flows/{self.flow}"
@@ -102,17 +131,15 @@ class VersionRef:
         return self.job_id
 
     @property
-    def rebound_exchange(self) -> str:
-        """Headers exchange that sorts rebounds by iteration into fixed-TTL queues."""
-        return f"{self.job_id}.rebound"
+    def rebound_pattern(self) -> str:
+        """Matches the rebound keys of this version's steps, and no other's."""
+        return f"{self.job_id}.*.rebound"
 
     @property
-    def rebounded_exchange(self) -> str:
-        """Where fixed-TTL queues dead-letter to; brings a rebound back to its step."""
-        return f"{self.job_id}.rebounded"
-
-    def rebound_queue(self, seconds: int) -> str:
-        return f"{self.job_id}.rebound.{seconds}s"
+    def rebounds_queue(self) -> str:
+        """A copy of each rebound, for as long as it is delayed: its depth is how many there are. The dot keeps it
+        apart from a step's queue."""
+        return f"{self.job_id}.rebounds.waiting"
 
     def queue(self, step: str) -> str:
         """The input queue of a step."""
@@ -161,8 +188,16 @@ def error_key(step: str) -> str:
     return f"{step}.error"
 
 
-def rebound_key(step: str) -> str:
-    return f"{step}.rebound"
+def rebound_key(version: VersionRef, step: str) -> str:
+    """Unlike the others it names the version, since the delays are shared by all flows of a workspace."""
+    return f"{version.job_id}.{step}.rebound"
+
+
+def parse_rebound_key(workspace: str, key: str) -> tuple[VersionRef, str] | None:
+    """Inverse of `rebound_key`: the version and the step."""
+    job, _, rest = key.removesuffix(".rebound").rpartition(".")
+    version = VersionRef.parse_job(workspace, job)
+    return (version, rest) if version and rest and key.endswith(".rebound") else None
 
 
 def snapshot_key(step: str) -> str:

@@ -17,6 +17,8 @@ from nomadflows.plan.seen import Seen
 
 _EAGER_S: Final = 5.0  # so long after its begin a start is looked at every few hundredths of a second
 _LATE_S: Final = 30.0
+# A broker may learn of a process's end after Nomad did. What it held is ready again then, which no exchange tells.
+_LATE_RETURN_S: Final = 5.0
 _DRIFT: Final = "DriftRepaired"
 _INTERVAL: Final = {Kind.ORDINARY: 5.0, Kind.REALTIME: 15.0}
 
@@ -174,16 +176,24 @@ def _sleeping(seen: Seen) -> Decision:
         )
     if seen.drifted:
         return Decision(Act.PARK, _DRIFT, f"Changed by somebody else, put right: {', '.join(seen.drifted)}")
-    return Decision(Act.WAIT, "Parked", "Parked; a message or a tick wakes the flow")
+    asleep_s = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else _LATE_RETURN_S
+    again = max(_LATE_RETURN_S - asleep_s, SOON) if asleep_s < _LATE_RETURN_S else None
+    return Decision(Act.WAIT, "Parked", "Parked; a message or a tick wakes the flow", recheck_s=again)
 
 
 def _suspending(seen: Seen) -> Decision:
-    job = seen.current.job
+    """All processes go, those of a version that comes or goes too; every queue is kept. What a replaced version left
+    is moved after the flow is resumed."""
+    if seen.status.incoming:
+        return Decision(Act.ROLL_BACK, "HandoverEnded", f"Version {seen.status.incoming} is not waited for any more")
+    job, old = seen.current.job, seen.old
     if job is not None and not job.is_parked:
         return Decision(Act.PARK, "Suspending", "Steps are taken down; queues are kept")
-    if not seen.current.gone:
+    if old is not None and old.job is not None:
+        return Decision(Act.RETIRE_DOWN, "Suspending", f"Version {old.number} is taken down; its queues are kept")
+    if not seen.current.gone or not (old is None or old.gone):
         return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
-    kept = seen.current.ready
+    kept = seen.current.ready + (old.ready if old else 0)
     return Decision(Act.ENTER, "Suspended", f"No process is left; {kept} messages are kept", FlowState.SUSPENDED)
 
 
@@ -197,11 +207,9 @@ def _suspended(seen: Seen) -> Decision:
         return Decision(
             Act.WAIT, "Suspended", "Suspended; resume or stop it", recheck_s=seen.retention_s - kept_s + SOON
         )
-    if seen.current.ready:
+    if kept := seen.current.ready + (seen.old.ready if seen.old else 0):
         days = seen.retention_s / 86_400
-        return Decision(
-            Act.DROP, "RetentionOver", f"Suspended for over {days:g} days: {count_text(seen.current.ready)} dropped"
-        )
+        return Decision(Act.DROP, "RetentionOver", f"Suspended for over {days:g} days: {count_text(kept)} dropped")
     return Decision(Act.WAIT, "Suspended", "Suspended; what it kept has been dropped")
 
 

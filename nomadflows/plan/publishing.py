@@ -10,18 +10,14 @@ from nomadflows.plan.seen import Seen
 
 def begin(seen: Seen, why: str) -> Decision | None:
     old, new = seen.status.version, seen.desired.version
-    if seen.desired.strategy == "handover" and seen.status.state is FlowState.RUNNING:
-        if seen.status.incoming in {0, new}:
-            return (
-                None
-                if seen.status.incoming
-                else Decision(
-                    Act.HAND_OVER, "HandoverBegun", f"Version {new} warms up while version {old} goes on: {why}"
-                )
-            )
+    if seen.status.incoming not in {0, new}:
         return Decision(
             Act.ROLL_BACK, "HandoverSuperseded", f"Version {new} was published before its predecessor came up"
         )
+    if seen.desired.strategy == "handover" and seen.status.state is FlowState.RUNNING:
+        if seen.status.incoming or seen.status.parking:  # a parked flow has nothing to hand over
+            return None
+        return Decision(Act.HAND_OVER, "HandoverBegun", f"Version {new} warms up while version {old} goes on: {why}")
     return Decision(Act.REPLACE, "Publishing", f"Version {new} replaces version {old}: {why}", FlowState.STARTING)
 
 
@@ -67,4 +63,6 @@ def hand_over(seen: Seen) -> Decision | None:
             "NotReadyInTime",
             f"Version {new.number} was not ready within {seen.ready_timeout_s:.0f} s. {notes}".strip(),
         )
+    if new.job is None:
+        return Decision(Act.HAND_OVER, "WarmingUp", f"Version {new.number} is brought up")
     return Decision(Act.WAIT, "WarmingUp", f"Version {new.number} warms up", recheck_s=SOON)

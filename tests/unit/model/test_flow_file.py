@@ -94,7 +94,7 @@ def test_json_is_read_too():
 
 
 STEP_FIELDS = (
-    "id, name, use, credential, with, map, after, when, replicas, prefetch, resources, passthrough, error_handler, "
+    "id, name, use, credential, with, map, after, when, replicas, autoscale, prefetch, resources, passthrough, error_handler, "
     "min_interval"
 )
 

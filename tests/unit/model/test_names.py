@@ -44,11 +44,20 @@ def test_a_queue_splits_without_doubt(version: VersionRef, step: str):
 
 @given(versions, steps, steps)
 def test_queues_never_meet(version: VersionRef, source: str, target: str):
-    own = {version.queue(source), version.queue(names.mapper_id(source, target)), version.rebound_queue(15)}
+    own = {version.queue(source), version.queue(names.mapper_id(source, target)), version.rebounds_queue}
 
     assert len(own) == 3
     assert version.ref.dead_queue not in own
     assert version.ref.errors_queue not in own
+    assert version.ref.aside_queue not in own
+
+
+@given(versions, steps, steps)
+def test_a_rebound_key_is_read_back(version: VersionRef, source: str, target: str):
+    for step in (source, names.mapper_id(source, target)):
+        key = names.rebound_key(version, step)
+        assert names.parse_rebound_key(version.workspace, key) == (version, step)
+        assert names.parse_rebound_key(version.workspace, names.input_key(step)) is None
 
 
 @given(steps, steps)
