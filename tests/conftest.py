@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from nomadflows.devstack.plan import Running
 from nomadflows.devstack.ports import offset_of
@@ -21,6 +23,11 @@ from nomadflows.devstack.stack import Stack
 from nomadflows.devstack.state import ServerView
 from nomadflows.model.errors import Refused
 from nomadflows.settings import Settings, cache, load_settings
+
+
+# How long an example takes says more about the machine than about the code.
+hypothesis_settings.register_profile("nomadflows", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("nomadflows")
 
 
 @dataclass(frozen=True)
