@@ -1,0 +1,301 @@
+"""The four servers in memory, as far as a reconciler uses them, and the processes that Nomad would run.
+
+Every call of the controller passes `Servers.hook` before and after its effect: a test puts a message in there, or
+ends the controller. The clock only moves when a test moves it. What each server promises is kept: compare-and-set,
+a registration that insists on an index, messages that are given back when their process dies.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from nomadflows.broker.broker import Depth, Totals
+from nomadflows.broker.faults import QueueFull
+from nomadflows.broker.management import QueueTotals
+from nomadflows.broker.topology import Topology
+from nomadflows.cluster.views import AllocView, JobView
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.errors import Conflict, ServerUnreachable
+from nomadflows.model.graph import RunStep
+from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.model.states import Event, Status
+from nomadflows.store.documents import FlowRecord, Versioned
+from nomadflows.store.keys import DESIRED, Keys
+from nomadflows.store.transaction import Change, Held, Set
+from tests.unit.controller.servers import Queue, Servers
+
+Json = dict[str, Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LeaderDied(BaseException):
+    """The controller's process ends here. No error that any of its code could catch."""
+
+
+def call(function: F) -> F:
+    """A request of the controller to a server: it may be away, and something may happen before and after."""
+
+    @functools.wraps(function)
+    def asked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        servers: Servers = self.servers
+        servers.hook(f"before {function.__name__}")
+        if self.name in servers.away:
+            raise ServerUnreachable(self.name, "memory", "it is away")
+        answer = function(self, *args, **kwargs)
+        servers.hook(f"after {function.__name__}")
+        return answer
+
+    return asked  # type: ignore[return-value]
+
+
+class FakeStore:
+    name = "Consul"
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self.keys = Keys()
+
+    @call
+    def flow(self, ref: FlowRef) -> FlowRecord:
+        s = self.servers
+        desired = Versioned(s.read_desired(), s.desired.index)
+        return FlowRecord(ref, Versioned(s.meta, 1), desired, Versioned(s.read_status(), s.status.index))
+
+    @call
+    def workspace(self, _name: str) -> Versioned[Json]:
+        return Versioned({"type": self.servers.workspace.value}, 1)
+
+    @call
+    def version(self, ref: VersionRef) -> Json | None:
+        return self.servers.versions.get(ref.number)
+
+    def component(self, name: str, version: str) -> ComponentVersion:
+        return ComponentVersion(name, version, "python", {"triggers": {"receive": {}}}, {"path": "/components/probe"})
+
+    def component_versions(self, name: str) -> list[ComponentVersion]:
+        return [self.component(name, "1.0.0")]
+
+    @call
+    def write_status(
+        self,
+        ref: FlowRef,
+        status: Status,
+        events: Sequence[Event] = (),
+        *,
+        expected_index: int,
+        fence: Any,
+        also: Sequence[Change] = (),
+    ) -> int:
+        s = self.servers
+        wishes = [change for change in also if isinstance(change, Set) and change.key == self.keys.flow(ref, DESIRED)]
+        if expected_index != s.status.index or any(change.cas != s.desired.index for change in wishes):
+            raise Conflict("somebody else was quicker")
+        fence.held()
+        before = s.read_status().state.value
+        s.status = Versioned(json.loads(json.dumps(status.to_json())), s.next_index())
+        for change in wishes:
+            s.desired = Versioned(change.value, s.next_index())  # type: ignore[arg-type]
+        s.history += [(before, status.state.value, event) for event in events]
+        return s.status.index
+
+
+class FakeNomad:
+    name = "Nomad"
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+
+    def ensure_namespace(self, _namespace: str) -> None:
+        return
+
+    def parse(self, hcl: str) -> Json:
+        parsed: Json = json.loads(hcl)
+        return parsed
+
+    @call
+    def job(self, _namespace: str, job_id: str) -> JobView | None:
+        raw = self.servers.jobs.get(job_id)
+        return JobView.from_json(raw) if raw else None
+
+    @call
+    def register(self, job: Json, enforce_index: int | None = None, **_: str) -> int:
+        present = self.servers.jobs.get(job["ID"])
+        if enforce_index is not None and enforce_index != (present["JobModifyIndex"] if present else 0):
+            raise Conflict(f"job {job['ID']} was changed")
+        index = self.servers.next_index()
+        self.servers.jobs[job["ID"]] = {"Stop": False, **job, "JobModifyIndex": index}
+        self.servers.signal()
+        return index
+
+    def register_counts(self, job: JobView, counts: Mapping[str, int]) -> int:
+        index: int = self.register(job.with_counts(counts), job.modify_index)
+        return index
+
+    @call
+    def deregister(self, _namespace: str, job_id: str, *, purge: bool) -> None:
+        assert purge
+        self.servers.jobs.pop(job_id, None)
+        self.servers.signal()
+
+    @call
+    def allocations(self, _namespace: str, job_id: str) -> list[AllocView]:
+        if job_id not in self.servers.jobs:
+            return []  # a purged job's are not found any more
+        return [
+            AllocView(
+                p.id, "default", p.group, p.state, "run", p.restarts, p.state == "failed", p.note, "", 0, "node", 0
+            )
+            for p in self.servers.processes
+            if p.job == job_id
+        ]
+
+
+class FakeBroker:
+    name = "RabbitMQ"
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self.management = SimpleNamespace(user=lambda name: {"name": name}, queue=lambda _vhost, _name: {})
+
+    def ensure_vhost(self, _workspace: str) -> None:
+        return
+
+    def ensure_user(self, _version: VersionRef, _password: str, _steps: Collection[str]) -> None:
+        return
+
+    @call
+    def declare(self, _version: VersionRef, topology: Topology) -> None:
+        s = self.servers
+        s.exchanges |= {exchange.name for exchange in topology.exchanges}
+        for queue in topology.step_queues:
+            s.queues.setdefault(queue.name, Queue(int(dict(queue.arguments)["x-max-length"])))
+        for binding in topology.bindings:
+            bound = s.bindings.setdefault((binding.source, binding.key), [])
+            if binding.destination not in bound:
+                bound.append(binding.destination)
+
+    def drift(self, _version: VersionRef, topology: Topology) -> Any:
+        missing = [queue for queue in topology.step_queues if queue.name not in self.servers.queues]
+        return SimpleNamespace(missing=missing)
+
+    @call
+    def depths(self, version: VersionRef, steps: Collection[str]) -> dict[str, Depth | None]:
+        found: dict[str, Depth | None] = {}
+        for step in steps:
+            queue = self.servers.queues.get(version.queue(step))
+            found[step] = Depth(len(queue.ready), len(queue.consumers)) if queue else None
+            self.servers.hook("between depths")
+        return found
+
+    @call
+    def totals(self, version: VersionRef, steps: Collection[str]) -> Totals:
+        queues = {step: self.servers.queues.get(version.queue(step)) for step in steps}
+        known = {step: QueueTotals(len(q.ready), len(q.unacked)) for step, q in queues.items() if q}
+        return Totals(known, sum(rebound.version == version.number for rebound in self.servers.rebounding))
+
+    @call
+    def published_(self, version: VersionRef) -> int:
+        return self.servers.published[version.exchange]
+
+    def published(self, version: VersionRef) -> int:
+        found: int = self.published_(version)
+        return found
+
+    @call
+    def feed_wake(self, version: VersionRef) -> None:
+        if version.exchange in self.servers.exchanges:
+            self.servers.fed.add(version.exchange)
+
+    @call
+    def unfeed_wake(self, version: VersionRef) -> None:
+        self.servers.fed.discard(version.exchange)
+
+    @call
+    def move(self, _workspace: str, source: str, exchange: str, key: str) -> int:
+        s, moved = self.servers, 0
+        queue = s.queues.get(source)
+        while queue and queue.ready:
+            number = queue.ready[0]
+            if exchange and not s.publish_to(exchange, key, number):
+                raise QueueFull("the queue is full")
+            if not exchange:
+                s.dead.append(number)
+            queue.ready.popleft()
+            moved += 1
+            s.hook("between moves")
+        return moved
+
+    @call
+    def move_rebounds(self, old: VersionRef, new: VersionRef) -> int:
+        """They wait on for the new version; those whose step it does not have are dead."""
+        s = self.servers
+        moved = [rebound for rebound in s.rebounding if rebound.version == old.number]
+        for rebound in moved:
+            rebound.version = new.number
+            if new.queue(rebound.step) not in s.queues:
+                s.rebounding.remove(rebound)
+                s.dead.append(rebound.message)
+        return len(moved)
+
+    @call
+    def purge(self, version: VersionRef, steps: Collection[str]) -> int:
+        s, count = self.servers, 0
+        for step in steps:
+            if queue := s.queues.get(version.queue(step)):
+                s.dropped += queue.ready
+                count += len(queue.ready)
+                queue.ready.clear()
+        gone = s.drop_rebounds(version)
+        return count + gone
+
+    @call
+    def delete_version(self, version: VersionRef, topology: Topology) -> int:
+        s = self.servers
+        s.exchanges -= {exchange.name for exchange in topology.exchanges}
+        s.fed.discard(version.exchange)
+        gone = s.drop_rebounds(version)
+        return gone + sum(s.delete_queue(queue.name) for queue in topology.step_queues)
+
+
+class FakeVault:
+    name = "Vault"
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+
+    @call
+    def version_secret(self, _version: VersionRef) -> Any:
+        return SimpleNamespace(amqp_password="secret")
+
+    def ensure_role(self, _version: VersionRef, _credentials: Sequence[str]) -> None:
+        return
+
+    def role_differs(self, _version: VersionRef, _credentials: Sequence[str]) -> bool:
+        return False
+
+    @call
+    def delete_version(self, _version: VersionRef) -> None:
+        return
+
+
+class FakeFence:
+    """This controller leads, for as long as it lives."""
+
+    is_leader = True
+
+    def held(self) -> Held:
+        return Held("nomadflows/leader", "session")
+
+
+def rendered(
+    version: VersionRef, kind: object, digest: str, steps: Sequence[RunStep], components: object,
+    counts: Mapping[str, int], site: object, **_: object,
+) -> str:  # fmt: skip
+    """Instead of HCL: the document that `FakeNomad.parse` gives back."""
+    groups = [{"Name": step.id, "Count": counts[step.id]} for step in steps]
+    job = {"ID": version.job_id, "Namespace": version.workspace, "Status": "running", "TaskGroups": groups, "Meta": {}}
+    return json.dumps(job)
