@@ -52,7 +52,7 @@ class ComponentApi:
     def __init__(self, store: Callable[[], Store], vault: Callable[[], Vault], broker: Callable[[], Broker]) -> None:
         self._store = store
         self._broker = broker
-        self._identity = Identity(vault)
+        self._identity = Identity(vault, self._forget)
         self._accounts = Accounts(vault)
         self._lock = threading.Lock()
         self._steps: OrderedDict[VersionRef, dict[str, RunStep]] = OrderedDict()
@@ -158,6 +158,10 @@ class ComponentApi:
             while len(self._steps) > _VERSIONS_KEPT:
                 self._steps.popitem(last=False)
         return steps
+
+    def _forget(self, version: VersionRef) -> None:
+        with self._lock:
+            self._steps.pop(version, None)
 
     def _snapshots_settled(self, workspace: str) -> None:
         """A step that starts again must see what its predecessor wrote last, so what still waits for the

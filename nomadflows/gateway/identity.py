@@ -18,10 +18,12 @@ _LOOK_AGAIN_S: Final = 1.0
 
 
 class Identity:
-    """Thread-safe."""
+    """Thread-safe. `renewed` is told of a version whose key is another one than before: the flow was stopped in
+    between, or even removed, and its name taken by another flow."""
 
-    def __init__(self, vault: Callable[[], Vault]) -> None:
+    def __init__(self, vault: Callable[[], Vault], renewed: Callable[[VersionRef], None]) -> None:
         self._vault = vault
+        self._renewed = renewed
         self._lock = threading.Lock()
         self._keys: dict[VersionRef, tuple[float, str]] = {}
 
@@ -47,7 +49,9 @@ class Identity:
         if age < (_KEY_KEPT_S if fits else _LOOK_AGAIN_S):
             return fits
         secret = self._vault().find_version_secret(version)
-        known = secret.api_key if secret else ""
+        before, known = known, secret.api_key if secret else ""
+        if before and before != known:
+            self._renewed(version)
         with self._lock:
             self._keys[version] = (time.monotonic(), known)
         return bool(known) and secrets.compare_digest(known.encode(), key.encode())

@@ -14,7 +14,7 @@ from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Deleted
 from nomadflows.store import inbox
 from nomadflows.store.documents import Versioned
-from nomadflows.store.keys import DELETED, DESIRED, META, STATUS
+from nomadflows.store.keys import DELETED, DESIRED, META
 from nomadflows.store.request import Request, existing, insist
 from nomadflows.store.store import Store
 from nomadflows.store.transaction import Check, Delete, DeleteTree, Fence, Set
@@ -29,8 +29,7 @@ def delete(store: Store, ref: FlowRef, *, by: str, keep: timedelta = rules.KEPT)
         [
             Delete(keys.flow(ref, META), record.meta.index),
             Set(keys.flow(ref, DELETED), mark.to_json(), 0),
-            Check(keys.flow(ref, DESIRED), record.desired.index),
-            Check(keys.flow(ref, STATUS), record.status.index),
+            Check(keys.flow(ref, DESIRED), record.desired.index),  # while that is so, it stays stopped
         ],
         tell=inbox.DELETED,
     )

@@ -22,7 +22,7 @@ from nomadflows.model.states import Desired, Kind, Meta, WantedState
 from nomadflows.store import inbox
 from nomadflows.store.deletion import delete, forget, purge, restore
 from nomadflows.store.documents import FlowRecord
-from nomadflows.store.keys import DESIRED, META, STATUS
+from nomadflows.store.keys import DESIRED, META
 from nomadflows.store.publishing import Applied, apply, create, publish, revert
 from nomadflows.store.request import Request, definition_of, existing, insist, wish
 from nomadflows.store.store import Store
@@ -94,11 +94,11 @@ def set_kind(store: Store, ref: FlowRef, kind: Kind, *, by: str) -> Meta:
     changed = replace(meta, kind=kind)
     why = "real-time enabled" if kind is Kind.REALTIME else "real-time disabled"
     wished = rules.wish(desired, desired.state, version=desired.version, by=by, at=request.at, why=why)
+    # No check of the status: while nobody wishes otherwise, a stopped flow stays stopped.
     request.commit(
         [
             Set(store.keys.flow(ref, META), changed.to_json(), record.meta.index),
             wish(store, record, wished),
-            Check(store.keys.flow(ref, STATUS), record.status.index),
         ]
     )
     return changed

@@ -338,3 +338,16 @@ def test_a_definition_above_consuls_limit_is_refused_with_its_size_and_leaves_no
     assert store.flow(REF) is None
     requests.apply(store, REF, DEFINITION | {"description": "x" * 380_000}, by="b")
     assert requests.publish(store, REF, by="b") == 1
+
+
+@pytest.mark.parametrize(
+    "request_of_a_stopped_flow",
+    [requests.delete, lambda s, ref, by: requests.set_kind(s, ref, Kind.REALTIME, by=by)],
+)
+def test_a_status_written_meanwhile_is_no_conflict_since_a_stopped_flow_stays_stopped(
+    store, ref, request_of_a_stopped_flow
+):
+    slow = Interrupted(
+        store.client.address, prefix=store.keys.prefix, meanwhile=lambda: set_status(store, FlowState.STOPPED)
+    )
+    request_of_a_stopped_flow(slow, ref, by="me")
