@@ -18,7 +18,8 @@ import logging
 import random
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from nomadflows.runtime.amqp import (
@@ -93,6 +94,11 @@ class Link:
     @property
     def is_up(self) -> bool:
         return self._publishing
+
+    def one_write(self) -> AbstractContextManager[None]:
+        """What is sent within goes out together."""
+        connection = self._connection
+        return nullcontext() if connection is None else cast("AbstractContextManager[None]", connection.one_write())
 
     def connect(self) -> None:
         if self._closing:

@@ -65,11 +65,9 @@ class Outbox:
             self._waiting.append(output)
             return
         if output.attempts:
-            output.properties.headers["retry"] = output.attempts
+            output.properties.mark_retry(output.attempts)
         try:
-            channel.basic_publish(
-                self._exchange, output.routing_key, output.body, output.properties, output.mandatory
-            )
+            channel.basic_publish(self._exchange, output.routing_key, output.body, output.properties, output.mandatory)
         except exceptions.AMQPError:  # it closes under our hands; `detach` follows
             self._waiting.append(output)
             return

@@ -70,7 +70,11 @@ class StepProcess:
         self._loop.add_handler(wakeup.fileno(), lambda *_: self._on_signal(wakeup), self._loop.READ)
         self._link.connect()
         self._preparation.on_connecting(lambda: self._loop.add_callback_threadsafe(self._on_prepared))
-        self._loop.start()
+        try:
+            self._loop.start()
+        except Exception:
+            logger.critical("The runtime failed", exc_info=True)
+            return _FATAL
         return self._exit_code
 
     # -- start
@@ -105,7 +109,7 @@ class StepProcess:
         """An error at start: told on the error key, then exit 1."""
         logger.error("The step cannot start", exc_info=error)
         self._exit_code = _FATAL
-        properties = self._envelope.properties(self._envelope.of_start())
+        properties = self._envelope.properties({"messageId": wire.new_id()})
         body = wire.error_body(self._crypto, describe(error), None)
         self._outbox.put(Output(None, self._settings.error_key, body, properties))
         self._loop.call_later(START_ERROR_S, self._loop.stop)
@@ -165,13 +169,14 @@ class StepProcess:
     def _take_posted(self) -> None:
         self._posting = False
         posted = self._posted
-        while posted:
-            item = posted.popleft()
-            if isinstance(item, Output):
-                self._outbox.put(item)
-            else:
-                item.work.verdict = item.verdict
-                self._on_confirmed(item.work)
+        with self._link.one_write():
+            while posted:
+                item = posted.popleft()
+                if isinstance(item, Output):
+                    self._outbox.put(item)
+                else:
+                    item.work.verdict = item.verdict
+                    self._on_confirmed(item.work)
 
     def _on_confirmed(self, work: Work | None) -> None:
         """Settles a work that has ended and whose outputs are all safe."""

@@ -226,7 +226,7 @@ class Harness:
                 found.append(Received(method.routing_key, properties, body))
             return len(found) >= count
 
-        until(take, f"{count} messages on {key}, have {len(found)}: {self.log()}", seconds)
+        until(take, lambda: f"{count} messages on {key}, have {len(found)}\n{self.log()}", seconds)
         return found
 
     def bodies(self, key: str, count: int, seconds: float = 10) -> list[Any]:
@@ -272,9 +272,9 @@ class Harness:
         return json.loads(text) if text else None
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+def until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
+            raise AssertionError(f"waited {seconds} s in vain for {what() if callable(what) else what}")
         time.sleep(0.01)
