@@ -23,6 +23,7 @@ from nomadflows.model.graph import replicas
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
 from nomadflows.plan.decision import Act, Decision
+from nomadflows.plan.troubles import stuck_steps
 from nomadflows.render.job import Site, render_job
 
 log = structlog.get_logger()
@@ -240,6 +241,16 @@ class Acts:
             changes["suspended_for"] = decision.reason
         self.writer.enter(look, decision, changes, desired=desired)
 
+    def restart(self, look: Look, decision: Decision) -> None:
+        """Nomad ends the processes, by force after their time to finish, and starts others."""
+        stuck = stuck_steps(look.seen)
+        version = _required(look).ref
+        for alloc in self.clients.nomad.allocations(version.workspace, version.job_id):
+            if alloc.group in stuck and alloc.client_status == "running" and alloc.desired_status == "run":
+                self.clients.nomad.stop_alloc(version.workspace, alloc.id)
+        self.writer.memory.restarted(look.seen.ref)
+        self.writer.update(look, {}, decision)
+
     def drop(self, look: Look, decision: Decision) -> None:
         dropped = 0
         for number in _numbers(look):
@@ -384,6 +395,7 @@ _OF: Final[dict[Act, _ActFunction]] = {
     Act.STOP_JOB: Acts.stop_job,
     Act.CLEAN_UP: Acts.clean_up,
     Act.INTERVENE: Acts.intervene,
+    Act.RESTART: Acts.restart,
     Act.DROP: Acts.drop,
     Act.REPLACE: Acts.replace,
     Act.HAND_OVER: Acts.hand_over,

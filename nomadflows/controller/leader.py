@@ -21,6 +21,7 @@ from nomadflows.controller.workqueue import WorkQueue
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.names import VersionRef
+from nomadflows.plan.seen import Rules
 from nomadflows.render.job import Site
 from nomadflows.settings import Settings
 from nomadflows.store.leadership import Leadership
@@ -43,7 +44,8 @@ class Leader:
         self._workspaces: set[str] = set()
         self._workspaces_lock = threading.Lock()
         self._scheduler = Scheduler(self._clients, self._queue.add, lambda: fence.is_leader)
-        self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake)
+        rules = Rules(deaf_after_s=settings.deaf_after, stalled_after_s=settings.stalled_after)
+        self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake, rules)
         self._wakes = WakeListener(settings.amqp_uri, self._message)
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
         self._sources = [

@@ -21,6 +21,9 @@ class _FlowMemory:
     depths: dict[str, tuple[float, int]] = field(default_factory=dict)  # of scaled steps, when last looked at
     calm_since: dict[str, float] = field(default_factory=dict)
     status_written: float = 0.0
+    deaf: dict[str, float] = field(default_factory=dict)  # per step: since when
+    held: dict[str, tuple[float, int]] = field(default_factory=dict)  # since when, at which count of deliveries
+    held_asked: float = -1e9
 
 
 class Memory:
@@ -109,6 +112,34 @@ class Memory:
             memory.calm_since.pop(step, None)
             return 0.0
         return now - memory.calm_since.setdefault(step, now)
+
+    def deaf(self, ref: FlowRef, steps: set[str]) -> dict[str, float]:
+        """Seconds for which each of these steps, whose processes run, has been without a consumer."""
+        memory, now = self._of(ref), self._clock()
+        memory.deaf = {step: memory.deaf.get(step, now) for step in steps}
+        return {step: now - since for step, since in memory.deaf.items()}
+
+    def wants_held(self, ref: FlowRef, every_s: float) -> bool:
+        """Whether it is time to ask again what the steps hold."""
+        return self._clock() - self._of(ref).held_asked >= every_s
+
+    def held(self, ref: FlowRef, counts: Mapping[str, int] | None) -> dict[str, float]:
+        """Seconds for which steps that hold messages have got and finished none, as of the last asking. `counts`:
+        deliveries and acknowledgements so far of the steps that hold any; None: not asked now."""
+        memory, now = self._of(ref), self._clock()
+        if counts is not None:
+            known = memory.held
+            memory.held = {
+                step: known[step] if step in known and known[step][1] == count else (now, count)
+                for step, count in counts.items()
+            }
+            memory.held_asked = now
+        return {step: memory.held_asked - since for step, (since, _) in memory.held.items()}
+
+    def restarted(self, ref: FlowRef) -> None:
+        """What hung was restarted: its clocks begin anew."""
+        memory = self._of(ref)
+        memory.deaf, memory.held = {}, {}
 
     def may_write_figures(self, ref: FlowRef, every_s: float) -> bool:
         """Whether it is time again to write mere figures (queue depths) into the status."""

@@ -12,13 +12,14 @@ from nomadflows.clients import Clients
 from nomadflows.cluster.client import Nomad
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.versions import Version, Versions
+from nomadflows.controller.watchdog import watched
 from nomadflows.controller.workqueue import Hints
 from nomadflows.model.errors import NotFound, ServerUnreachable
 from nomadflows.model.graph import replicas
 from nomadflows.model.names import FlowRef, vhost
 from nomadflows.model.states import FlowState, Kind, WorkspaceType, utc_now
 from nomadflows.plan.autoscale import is_calm, wanted_processes
-from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
+from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Rules, Seen, VersionSeen
 from nomadflows.store.documents import FlowRecord
 
 FULL: Final = "full"  # hint: also look for what strangers changed
@@ -43,6 +44,7 @@ def look(
     memory: Memory,
     tick_in_s: float | None,
     lead_s: float,
+    rules: Rules,
 ) -> Look | None:
     """None when the flow does not exist (any more)."""
     record = clients.store.flow(ref)
@@ -62,6 +64,7 @@ def look(
         message="message" in hints,
         tick_in_s=tick_in_s,
         wake_lead_s=lead_s,
+        rules=rules,
     )
     if version is None:
         return Look(seen, record, None)
@@ -102,6 +105,7 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     if status.state is FlowState.RUNNING:
         seen = replace(seen, replicas=_autoscaled(seen, version, memory))
         seen = _troubles(seen, version, clients.broker, memory)
+        seen = watched(seen, version, clients.broker, memory)
     if status.state is FlowState.SUSPENDED:
         seen = replace(seen, current=_with_bytes(seen, version, clients.broker))
     if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
@@ -217,15 +221,17 @@ def see_job(nomad: Nomad, version: Version) -> JobSeen | None:
 def see_processes(nomad: Nomad, version: Version) -> Processes:
     """Allocations are found by the job's id also after the job was stopped or purged."""
     live: dict[str, int] = {}
+    running: dict[str, int] = {}
     restarts: dict[str, int] = {}
     notes: dict[str, str] = {}
     for alloc in nomad.allocations(version.ref.workspace, version.ref.job_id):
         if alloc.client_status in _LIVE:
             live[alloc.group] = live.get(alloc.group, 0) + 1
+            running[alloc.group] = running.get(alloc.group, 0) + (alloc.client_status == "running")
         restarts[alloc.group] = restarts.get(alloc.group, 0) + alloc.restarts
         if alloc.message and (alloc.client_status in _LIVE or alloc.failed):
             notes[alloc.group] = alloc.message
-    return Processes(live, restarts, notes)
+    return Processes(live, running, restarts, notes)
 
 
 def see_queues(broker: Broker, version: Version, seen: VersionSeen, *, unacked: bool = False) -> VersionSeen:

@@ -40,7 +40,9 @@ class Reconciler:
         scheduler: Scheduler,
         site: Site,
         wake_fed: Callable[[VersionRef, bool], None],
+        rules: Rules,
     ) -> None:
+        self._rules = rules
         self._clients = clients
         self._fence = fence
         self._scheduler = scheduler
@@ -81,12 +83,16 @@ class Reconciler:
         except Conflict:
             raise  # somebody was quicker; the next look sees what they did
         except NomadflowsError as error:
-            self._writer.blocked(seen, error)
+            self._writer.blocked(seen, error.message)
+            raise
+        except Exception as error:
+            self._writer.blocked(seen, f"the controller failed at this ({type(error).__name__}); its log tells more")
             raise
 
     def _look(self, ref: FlowRef, hints: Hints) -> Look | None:
         tick = self._scheduler.next_in(ref)
-        return look(ref, hints, self._clients(), self._versions, self._memory, tick, self._scheduler.lead(ref))
+        lead = self._scheduler.lead(ref)
+        return look(ref, hints, self._clients(), self._versions, self._memory, tick, lead, self._rules)
 
     def close(self) -> None:
         self._aside.shutdown(wait=False, cancel_futures=True)

@@ -13,7 +13,6 @@ from nomadflows.clients import Clients
 from nomadflows.controller import metrics
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look
-from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.states import (
     Condition,
     Desired,
@@ -121,16 +120,16 @@ class Writer:
             return
         self._write(look, status, events, None)
 
-    def blocked(self, look: Look, error: NomadflowsError) -> None:
+    def blocked(self, look: Look, message: str) -> None:
         """Tell in the status what keeps the flow from its next step. The look is repeated anyway."""
-        condition = Condition("Ready", "False", "Blocked", error.message, timestamp(look.seen.now))
+        condition = Condition("Ready", "False", "Blocked", message, timestamp(look.seen.now))
         old = next((known for known in look.seen.status.conditions if known.type == "Ready"), None)
         if old is None or (old.reason, old.message) != (condition.reason, condition.message):
             others = tuple(known for known in look.seen.status.conditions if known.type != "Ready")
             status = replace(
                 look.seen.status, conditions=(condition, *others), observed_generation=look.seen.desired.generation
             )
-            event = Event(timestamp(look.seen.now), "Blocked", error.message, status.state.value)
+            event = Event(timestamp(look.seen.now), "Blocked", message, status.state.value)
             self._write(look, status, [event], None)
 
     def _write(self, look: Look, status: Status, events: list[Event], desired: Desired | None) -> None:
