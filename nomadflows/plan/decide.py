@@ -96,9 +96,7 @@ def _running(seen: Seen) -> Decision:
         return step
     if seen.status.replacing and (step := publishing.retire(seen)):
         return step
-    if scaled := _scaled(seen):
-        return scaled
-    if up := _bring_up(seen, _DRIFT):
+    if up := _scaled(seen) or _bring_up(seen, _DRIFT):
         return up
     if failure := troubles.start_failure(seen):
         return failure
