@@ -15,28 +15,31 @@ from typing import Any, Final, Self, TypeVar
 
 from nomadflows.broker import accounts
 from nomadflows.broker.address import Address
+from nomadflows.broker.difference import Difference, Listed, difference
 from nomadflows.broker.faults import NOT_ALLOWED, ConnectionLost, NoAnswer
 from nomadflows.broker.link import Command, Link, Question, Reply
 from nomadflows.broker.management import Management, QueueTotals
 from nomadflows.broker.mover import Mover, Route, Target
 from nomadflows.broker.publishing import Confirms, message_properties
 from nomadflows.broker.topology import (
-    REBOUND_SECONDS,
-    REBOUND_SECONDS_LATE,
     Binding,
-    Difference,
-    Listed,
+    Exchange,
     Topology,
-    difference,
+    aside_binding,
+    aside_queue,
     flow_queues,
+    returns_binding,
+    set_aside,
     wake_bindings,
+    wake_return_binding,
     workspace_topology,
 )
 from nomadflows.model.errors import NotFound, ServerRefused
-from nomadflows.model.names import FlowRef, VersionRef, vhost
+from nomadflows.model.names import FlowRef, VersionRef, parse_rebound_key, vhost
 
 T = TypeVar("T")
-_DELAYS: Final = (*REBOUND_SECONDS, REBOUND_SECONDS_LATE)
+_SHARED: Final = workspace_topology()
+PREDECESSORS: Final = 10  # versions whose rebounds still find the present one; more are not published in 600 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Depth:
 @dataclass(frozen=True, slots=True)
 class Totals:
     """What one version holds, live. Queues are read one after the other, so a message that moves on while they are
-    read may be missed or counted twice: one empty answer is not yet idleness."""
+    read may be missed or counted twice: one empty answer is not yet idleness. `rebounding` may be too high for a
+    while: a copy that is due leaves the count only with those before it."""
 
     steps: dict[str, QueueTotals]
     rebounding: int
@@ -90,15 +94,15 @@ class Broker:
 
     # ── vhosts, accounts, topologies ──────────────────────────────────────────────────────────────────────────
 
-    def ensure_vhost(self, workspace: str) -> None:
+    def ensure_vhost(self, workspace: str, shared: Topology = _SHARED) -> None:
         """The vhost of a workspace and what its flows share in it. Asks the management API only if it is missing."""
         try:
-            self._declare(workspace, workspace_topology())
+            self._declare(workspace, shared)
         except ServerRefused as error:
             if error.status != NOT_ALLOWED:
                 raise
             self._make_vhost(workspace)
-            self._declare(workspace, workspace_topology())
+            self._declare(workspace, shared)
 
     def _make_vhost(self, workspace: str) -> None:
         name = vhost(workspace)
@@ -128,13 +132,11 @@ class Broker:
 
     def declare(self, version: VersionRef, topology: Topology) -> None:
         """Make what is missing; nothing changes where all is there. Refused if something has other properties."""
-        self._declare(version.workspace, topology)
+        aside = self._depth(version.workspace, version.ref.aside_queue) is not None
+        self._declare(version.workspace, set_aside(topology, version.ref) if aside else topology)
 
     def _declare(self, workspace: str, wanted: Topology) -> None:
-        exchanges: list[Command] = [
-            functools.partial(_declare_exchange, name=e.name, kind=e.type, arguments=dict(e.arguments))
-            for e in wanted.exchanges
-        ]
+        exchanges: list[Command] = [functools.partial(_declare_exchange, exchange=e) for e in wanted.all_exchanges]
         queues: list[Command] = [
             functools.partial(_declare_queue, name=q.name, arguments=dict(q.arguments)) for q in wanted.queues
         ]
@@ -143,11 +145,15 @@ class Broker:
 
     def drift(self, version: VersionRef, topology: Topology) -> Difference:
         """What of a topology is missing or altered, by the management API; for people who plan, not for each look."""
-        name = vhost(version.workspace)
-        exchanges = [found for e in topology.exchanges if (found := self.management.exchange(name, e.name))]
+        name, ref = vhost(version.workspace), version.ref
         queues = self.management.queues(name, f"{version.flow}.")
+        if any(queue["name"] == ref.aside_queue for queue in queues):
+            topology, returns = set_aside(topology, ref), self.management.bindings_to_queue(name, ref.aside_queue)
+        else:
+            returns = self.management.bindings_to_exchange(name, ref.returns_exchange)
+        exchanges = [found for e in topology.all_exchanges if (found := self.management.exchange(name, e.name))]
         bindings = [binding for found in exchanges for binding in self.management.bindings_from(name, found["name"])]
-        return difference(topology, Listed.from_api(exchanges, queues, bindings))
+        return difference(topology, Listed.from_api(exchanges, queues, [*bindings, *returns]))
 
     # ── what is in the queues ─────────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +176,7 @@ class Broker:
     def totals(self, version: VersionRef, steps: Collection[str] | None = None) -> Totals:
         """Ready and unacknowledged messages of each step queue that exists (of `steps`, if given), and how many
         rebound. A search through the names of all queues of the vhost: see `management`."""
-        found = self.management.queue_totals(vhost(version.workspace), f"{version.exchange}.")
+        found = self.management.queue_totals(vhost(version.workspace), f"{version.flow}.")
         return totals_of(version, found, steps)
 
     def workspace_totals(self, workspace: str) -> dict[str, QueueTotals]:
@@ -191,8 +197,7 @@ class Broker:
         self._on(version.workspace, lambda link: link.batch(commands))
 
     def unfeed_wake(self, version: VersionRef) -> None:
-        questions: list[Question] = [functools.partial(_unbind, binding=binding) for binding in wake_bindings(version)]
-        self._on(version.workspace, lambda link: link.ask_all(questions))
+        self._unbind(version.workspace, wake_bindings(version))
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,15 +212,61 @@ class Broker:
         return self._move(workspace, source, lambda _key, _headers: Target(exchange, key))
 
     def move_rebounds(self, old: VersionRef, new: VersionRef) -> int:
-        """Messages of `old` that wait for another try wait on, with their delay, for the same step of `new`; in the
-        dead queue if it has none. Call this before moving the step queues: what returns meanwhile lands in them."""
-        bindings = self.management.bindings_from(vhost(new.workspace), new.rebounded_exchange)
-        known = {binding["routing_key"] for binding in bindings}
+        """Messages of `old` and its predecessors that wait for another try will return to the same step of `new`; to
+        the dead queue if it has none. They stay where they are, only their way changes; about how many there are.
+        Call this before moving the step queues: what returns meanwhile lands in them."""
+        names = vhost(new.workspace), new.ref.returns_exchange
+        bound = [(str(b["destination"]), str(b["routing_key"])) for b in self.management.bindings_from(*names)]
+        taken = {queue for queue, _ in bound}
+        before: list[Binding] = []
+        after: list[Command] = []
+        for queue, key in bound:
+            parsed = parse_rebound_key(new.workspace, key)
+            if parsed is None or queue != old.queue(parsed[1]):
+                continue
+            before.append(Binding(names[1], queue, key))
+            successor = new.queue(parsed[1])
+            if successor in taken and old.number - parsed[0].number < PREDECESSORS:
+                after.append(functools.partial(_bind, binding=Binding(names[1], successor, key)))
+        # Bound twice for a moment rather than not at all: a message may come twice, but none is lost.
+        self._on(new.workspace, lambda link: link.batch(after))
+        self._unbind(new.workspace, before)
+        return self._move(old.workspace, old.rebounds_queue, lambda _key, _headers: Target("", new.rebounds_queue))
+
+    def set_aside(self, ref: FlowRef) -> None:
+        """From now on rebounds of a flow return into a queue of their own. For a flow whose queues are full: what
+        they refuse is held in the delays, which are shared, and there it is in the way of other flows' rebounds."""
+        queue = aside_queue(ref)
+        declare: Command = functools.partial(_declare_queue, name=queue.name, arguments=dict(queue.arguments))
+        self._on(
+            ref.workspace,
+            lambda link: link.batch([declare], [functools.partial(_bind, binding=aside_binding(ref))]),
+        )
+        self._unbind(ref.workspace, [returns_binding(ref)])
+
+    def bring_back(self, version: VersionRef) -> int:
+        """Give the steps what was set aside, and let rebounds return directly again; how many there were. Refused
+        when a step's queue is still full: the rest stays aside. Nothing happens if none was set aside."""
+        ref = version.ref
+        if self._depth(ref.workspace, ref.aside_queue) is None:
+            return 0
+        moved = self._bring_back(version)
+        self._on(ref.workspace, lambda link: link.batch([functools.partial(_bind, binding=returns_binding(ref))]))
+        self._unbind(ref.workspace, [aside_binding(ref)])
+        moved += self._bring_back(version)  # what came while the ways changed
+        self._count(ref.workspace, [functools.partial(_delete, queue=ref.aside_queue)])
+        return moved
+
+    def _bring_back(self, version: VersionRef) -> int:
+        bindings = self.management.bindings_from(vhost(version.workspace), version.ref.returns_exchange)
+        present = {str(binding["destination"]) for binding in bindings}
 
         def route(key: str, _headers: object) -> Target:
-            return Target(new.rebound_exchange, key) if key in known else Target("", old.ref.dead_queue)
+            parsed = parse_rebound_key(version.workspace, key)
+            queue = version.queue(parsed[1]) if parsed else ""
+            return Target("", queue if queue in present else version.ref.dead_queue)
 
-        return sum(self._move(old.workspace, old.rebound_queue(seconds), route) for seconds in _DELAYS)
+        return self._move(version.workspace, version.ref.aside_queue, route)
 
     def _move(self, workspace: str, source: str, route: Route) -> int:
         found = self._at(workspace)
@@ -227,8 +278,9 @@ class Broker:
             raise
 
     def purge(self, version: VersionRef, steps: Collection[str]) -> int:
-        """Drop what is ready or rebounding; how many. Queues stay. What a consumer holds is not touched."""
-        queues = [*(version.queue(step) for step in steps), *(version.rebound_queue(seconds) for seconds in _DELAYS)]
+        """Drop what is ready or was set aside; how many. Queues stay. What a consumer holds is not touched, nor what
+        is delayed, since that lies among the messages of other flows: it comes back."""
+        queues = [*(version.queue(step) for step in steps), version.ref.aside_queue]
         present = [queue for queue in queues if self._depth(version.workspace, queue) is not None]
         return self._count(version.workspace, [functools.partial(_purge, queue=queue) for queue in present])
 
@@ -242,19 +294,31 @@ class Broker:
         return dropped
 
     def _delete_topology(self, version: VersionRef, topology: Topology) -> int:
-        """The exchange first, so that nothing comes in; delays before the queues they return to."""
-        self._delete_exchanges(version.workspace, [version.exchange])
-        dropped = self._count(
-            version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.rebound_queues]
-        )
-        dropped += self._count(
-            version.workspace, [functools.partial(_delete, queue=q.name) for q in topology.step_queues]
-        )
+        """The exchange first, so that nothing comes in. With the last version's queues the way back of rebounds goes
+        too, and what is still delayed is forgotten when it is due."""
+        ref = version.ref
         self._delete_exchanges(version.workspace, [e.name for e in topology.exchanges])
+        if self._has_exchange(version.workspace, ref.returns_exchange):
+            self._unbind(version.workspace, [wake_return_binding(version)])
+        gone = [queue.name for queue in (*topology.rebound_queues, *topology.step_queues)]
+        dropped = self._count(version.workspace, [functools.partial(_delete, queue=name) for name in gone])
+        if not self._has_exchange(version.workspace, ref.returns_exchange):
+            dropped += self._count(version.workspace, [functools.partial(_delete, queue=ref.aside_queue)])
         return dropped
+
+    def _has_exchange(self, workspace: str, name: str) -> bool:
+        try:
+            self._on(workspace, lambda link: link.ask(functools.partial(_look_for_exchange, name=name)))
+        except NotFound:
+            return False
+        return True
 
     def _delete_exchanges(self, workspace: str, names: Sequence[str]) -> None:
         questions: list[Question] = [functools.partial(_delete_exchange, name=name) for name in names]
+        self._on(workspace, lambda link: link.ask_all(questions))
+
+    def _unbind(self, workspace: str, bindings: Sequence[Binding]) -> None:
+        questions: list[Question] = [functools.partial(_unbind, binding=binding) for binding in bindings]
         self._on(workspace, lambda link: link.ask_all(questions))
 
     def delete_flow(self, ref: FlowRef) -> int:
@@ -308,23 +372,33 @@ class Broker:
 
 def totals_of(version: VersionRef, queues: Mapping[str, QueueTotals], steps: Collection[str] | None = None) -> Totals:
     """A version's part of a workspace's figures."""
-    delays = {version.rebound_queue(seconds) for seconds in _DELAYS}
     prefix = f"{version.exchange}."
+    waiting = (version.rebounds_queue, version.ref.aside_queue)
     found = {
         name.removeprefix(prefix): figures
         for name, figures in queues.items()
-        if name.startswith(prefix) and name not in delays
+        if name.startswith(prefix) and name not in waiting
     }
     if steps is not None:
         found = {step: found[step] for step in steps if step in found}
-    return Totals(found, sum(figures.ready + figures.unacked for name, figures in queues.items() if name in delays))
+    return Totals(found, sum(queues[name].ready + queues[name].unacked for name in waiting if name in queues))
 
 
 # ── methods of a channel ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _declare_exchange(channel: Any, *, name: str, kind: str, arguments: dict[str, Any]) -> None:
-    channel.exchange_declare(name, kind, durable=True, arguments=arguments)
+def _declare_exchange(channel: Any, *, exchange: Exchange) -> None:
+    channel.exchange_declare(
+        exchange.name,
+        exchange.type,
+        durable=True,
+        auto_delete=exchange.auto_delete,
+        arguments=dict(exchange.arguments),
+    )
+
+
+def _look_for_exchange(channel: Any, reply: Reply, *, name: str) -> None:
+    channel.exchange_declare(name, passive=True, callback=reply)
 
 
 def _declare_queue(channel: Any, *, name: str, arguments: dict[str, Any]) -> None:
@@ -337,7 +411,8 @@ def _bind(channel: Any, *, binding: Binding) -> None:
 
 
 def _unbind(channel: Any, reply: Reply, *, binding: Binding) -> None:
-    channel.queue_unbind(binding.destination, binding.source, binding.key, dict(binding.arguments), callback=reply)
+    unbind = channel.queue_unbind if binding.to == "queue" else channel.exchange_unbind
+    unbind(binding.destination, binding.source, binding.key, dict(binding.arguments), callback=reply)
 
 
 def _look(channel: Any, reply: Reply, *, queue: str) -> None:

@@ -19,7 +19,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from nomadflows.broker.address import Address
 from nomadflows.broker.faults import innermost
 from nomadflows.model.errors import Conflict, InputError, NomadflowsError, Refused
-from nomadflows.model.names import SNAPSHOT_QUEUE, WAKE_QUEUE, VersionRef, vhost
+from nomadflows.model.names import SNAPSHOT_QUEUE, WAKE_QUEUE, VersionRef, parse_rebound_key, vhost
 
 log = logging.getLogger(__name__)
 
@@ -148,11 +148,12 @@ class WakeListener(Listener):
 
     def _receiver(self, workspace: str, connection: Any) -> Callable[[Any, Any, Any, bytes], None]:  # noqa: ARG002
         def receive(_channel: Any, method: Any, _properties: Any, _body: bytes) -> None:
-            exchange = str(method.exchange).removesuffix(".rebounded")
+            rebound = parse_rebound_key(workspace, str(method.routing_key))
+            version = rebound[0].job_id if rebound else str(method.exchange)
             try:
-                self._callback(workspace, exchange)
+                self._callback(workspace, version)
             except Exception:
-                log.exception("a message for %s of %s was not heard", exchange, workspace)
+                log.exception("a message for %s of %s was not heard", version, workspace)
 
         return receive
 

@@ -135,6 +135,14 @@ class Management:
         found: list[Json] = self._find("exchanges", vhost, exchange, "bindings", "source") or []
         return found
 
+    def bindings_to_exchange(self, vhost: str, exchange: str) -> list[Json]:
+        found: list[Json] = self._find("exchanges", vhost, exchange, "bindings", "destination") or []
+        return found
+
+    def bindings_to_queue(self, vhost: str, queue: str) -> list[Json]:
+        found: list[Json] = self._find("queues", vhost, queue, "bindings") or []
+        return found
+
     def _queues(self, vhost: str, prefix: str) -> Iterator[Json]:
         page = pages = 1
         while page <= pages:

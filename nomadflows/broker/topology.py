@@ -6,26 +6,40 @@
                           │             ├─ *.error ────────────────────▶ <flow>.errors
        nobody is bound    │             ├─ *.snapshot ─────────────────▶ nomadflows.snapshots
                           ▼             ├─ <last step>.data ───────────▶ nomadflows.sink      keeps nothing
-              nomadflows.unrouted       └─ *.rebound ──▶ <flow>.v<n>.rebound (headers)
-                                                            │ reboundIteration 1, 2 … 6      any other
-                                                            ▼                                   ▼
-                                       <flow>.v<n>.rebound.15s … .480s              <flow>.v<n>.rebound.600s
-                                                            └── after its TTL ──┬───────────────┘
-                                                                                ▼
-                                            <flow>.v<n>.rebounded (topic) ─ <step>.rebound ──▶ <flow>.v<n>.<step>
+              nomadflows.unrouted       └─ <flow>.v<n>.*.rebound ──┬───▶ <flow>.v<n>.rebounds.waiting   copies
+                                                                   ▼
+    shared by a workspace                         nomadflows.rebound (headers)
+                                                        │ reboundIteration 1, 2 … 6      any other
+                                                        ▼                                   ▼
+                                       nomadflows.rebound.15s … .480s            nomadflows.rebound.600s
+                                                        └── after its TTL ──┬───────────────┘
+                        the flow was stopped                                ▼
+            nomadflows.forgotten ◀────────────────────── nomadflows.rebounded (topic)
+                                                                            │ <flow>.*.*.rebound
+                        the step is gone                                    ▼
+                  <flow>.dead ◀──── <flow>.homeless ◀──────── <flow>.returns (topic)
+                                                                            │ <flow>.v<n>.<step>.rebound
+                                                                            ▼
+                                                                 <flow>.v<n>.<step>
 
-A queue holds messages of one delay only: RabbitMQ drops expired messages at a queue's head, so mixed delays
-would wait for each other. A rejected message goes to <flow>.dead. The errors and dead queues outlive versions.
+A delay queue holds messages of one delay only: RabbitMQ drops expired messages at a queue's head, so mixed delays
+would wait for each other. They are quorum queues, since only those keep a message until its next queue has confirmed
+it: one that returns to a full step queue tries again. How many of a version wait is what the copies are for, which
+expire with the delay. A rejected message goes to <flow>.dead. The errors and dead queues outlive versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import (
+    FORGOTTEN,
+    REBOUND,
+    REBOUND_LATE,
+    REBOUNDED,
     SINK_QUEUE,
     SNAPSHOT_QUEUE,
     UNROUTED,
@@ -36,6 +50,7 @@ from nomadflows.model.names import (
     error_key,
     input_key,
     rebound_key,
+    rebound_queue,
 )
 
 Arguments = tuple[tuple[str, int | str], ...]
@@ -47,8 +62,11 @@ UNROUTED_KEPT: Final = 10_000
 WAKES_KEPT: Final = 10_000
 REBOUND_SECONDS: Final = (15, 30, 60, 120, 240, 480)  # of iterations 1, 2, …
 REBOUND_SECONDS_LATE: Final = 600  # of every further one
+REBOUNDS_KEPT: Final = 100_000  # of one delay, by all flows of a workspace
+REBOUND_BYTES: Final = 1_073_741_824
+_MARGIN_SECONDS: Final = 60  # the count of rebounds outlives what it counts
 WAKE_KEYS: Final = ("*.input", "*.data", "*.error")
-WAKE_REBOUNDED_KEY: Final = "*.rebound"
+WAKE_RETURN_KEY: Final = "#"
 _DAY_MS: Final = 86_400_000
 
 
@@ -65,6 +83,7 @@ class Exchange:
     name: str
     type: Literal["topic", "headers", "fanout"]
     arguments: Arguments = ()
+    auto_delete: bool = False  # goes when its last binding goes
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -86,13 +105,19 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything is durable. `step_queues` and `rebound_queues` die with the version, `flow_queues` do not."""
+    """Everything is durable. `exchanges`, `step_queues` and `rebound_queues` die with the version, `flow_queues` do
+    not; `flow_exchanges` go with the last binding from them."""
 
     exchanges: tuple[Exchange, ...] = ()
+    flow_exchanges: tuple[Exchange, ...] = ()
     step_queues: tuple[Queue, ...] = ()
     rebound_queues: tuple[Queue, ...] = ()
     flow_queues: tuple[Queue, ...] = ()
     bindings: tuple[Binding, ...] = ()
+
+    @property
+    def all_exchanges(self) -> tuple[Exchange, ...]:
+        return self.exchanges + self.flow_exchanges
 
     @property
     def queues(self) -> tuple[Queue, ...]:
@@ -100,7 +125,7 @@ class Topology:
 
     @property
     def size(self) -> int:
-        return len(self.exchanges) + len(self.queues) + len(self.bindings)
+        return len(self.all_exchanges) + len(self.queues) + len(self.bindings)
 
 
 def arguments(table: Mapping[str, Any]) -> Arguments:
@@ -108,21 +133,23 @@ def arguments(table: Mapping[str, Any]) -> Arguments:
     return tuple(sorted(table.items()))
 
 
-def topology(
-    version: VersionRef, steps: Sequence[RunStep], limits: Limits, *, rebound_second_ms: int = 1_000
-) -> Topology:
-    """What a version needs in its workspace's vhost. `rebound_second_ms`: how long a second of delay lasts."""
-    step_queues = tuple(_step_queue(version, step.id, limits) for step in steps)
+def topology(version: VersionRef, steps: Sequence[RunStep], limits: Limits) -> Topology:
+    """What a version needs in its workspace's vhost, beside `workspace_topology`."""
+    ref = version.ref
     return Topology(
-        exchanges=_exchanges(version),
-        step_queues=step_queues,
-        rebound_queues=tuple(
-            Queue(version.rebound_queue(seconds), arguments({
-                "x-message-ttl": seconds * rebound_second_ms, "x-dead-letter-exchange": version.rebounded_exchange,
-            }))
-            for seconds in (*REBOUND_SECONDS, REBOUND_SECONDS_LATE)
+        exchanges=(Exchange(version.exchange, "topic", arguments({"alternate-exchange": UNROUTED})),),
+        flow_exchanges=(
+            Exchange(ref.homeless_exchange, "fanout", auto_delete=True),
+            Exchange(
+                ref.returns_exchange,
+                "topic",
+                arguments({"alternate-exchange": ref.homeless_exchange}),
+                auto_delete=True,
+            ),
         ),
-        flow_queues=flow_queues(version.ref),
+        step_queues=tuple(_step_queue(version, step.id, limits) for step in steps),
+        rebound_queues=(_rebounds_queue(version),),
+        flow_queues=flow_queues(ref),
         bindings=(
             *_step_bindings(version, steps),
             *_rebound_bindings(version, steps),
@@ -131,28 +158,104 @@ def topology(
     )
 
 
-def workspace_topology() -> Topology:
-    """What all flows of a workspace share in its vhost, the same in each. The snapshot queue pushes back, since nothing may be lost
-    in it; the wake queue may forget: a controller that was away so long looks at every flow when it comes back."""
+def workspace_topology(*, rebound_second_ms: int = 1_000) -> Topology:
+    """What all flows of a workspace share in its vhost, the same in each. The snapshot queue pushes back, since
+    nothing may be lost in it; the wake queue may forget: a controller that was away so long looks at every flow when
+    it comes back. `rebound_second_ms`: how long a second of delay lasts."""
     return Topology(
-        exchanges=(Exchange(UNROUTED, "fanout"),),
+        exchanges=(
+            Exchange(UNROUTED, "fanout"),
+            Exchange(FORGOTTEN, "fanout"),
+            Exchange(REBOUND, "headers", arguments({"alternate-exchange": REBOUND_LATE})),
+            Exchange(REBOUND_LATE, "fanout"),
+            Exchange(REBOUNDED, "topic", arguments({"alternate-exchange": FORGOTTEN})),
+        ),
+        rebound_queues=tuple(
+            _delay_queue(seconds, rebound_second_ms) for seconds in (*REBOUND_SECONDS, REBOUND_SECONDS_LATE)
+        ),
         flow_queues=(
             Queue(UNROUTED, _capped(UNROUTED_KEPT)),
             Queue(SINK_QUEUE, arguments({"x-max-length": 0})),
             Queue(SNAPSHOT_QUEUE, _capped(MESSAGES, overflow="reject-publish")),
             Queue(WAKE_QUEUE, _capped(WAKES_KEPT)),
         ),
-        bindings=(Binding(UNROUTED, UNROUTED, ""),),
+        bindings=(
+            Binding(UNROUTED, UNROUTED, ""),
+            Binding(FORGOTTEN, SINK_QUEUE, ""),
+            *(
+                Binding(
+                    REBOUND, rebound_queue(seconds), "", arguments({"x-match": "all", "reboundIteration": iteration})
+                )
+                for iteration, seconds in enumerate(REBOUND_SECONDS, start=1)
+            ),
+            Binding(REBOUND_LATE, rebound_queue(REBOUND_SECONDS_LATE), ""),
+        ),
     )
+
+
+def _delay_queue(seconds: int, second_ms: int) -> Queue:
+    """`reject-publish` is what at-least-once demands: a step whose rebound is refused keeps its message meanwhile."""
+    return Queue(
+        rebound_queue(seconds),
+        arguments(
+            {
+                "x-queue-type": "quorum",
+                "x-message-ttl": seconds * second_ms,
+                "x-dead-letter-exchange": REBOUNDED,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+                "x-max-length": REBOUNDS_KEPT,
+                "x-max-length-bytes": REBOUND_BYTES,
+            }
+        ),
+    )
+
+
+def _rebounds_queue(version: VersionRef) -> Queue:
+    """Nobody reads it. A copy goes when the delay is over: the message's own expiration or, if it has none, after
+    the longest. Kept on disk; never refuses, so that it is in no rebound's way."""
+    kept_ms = (REBOUND_SECONDS_LATE + _MARGIN_SECONDS) * 1_000
+    return Queue(
+        version.rebounds_queue,
+        arguments({**dict(_capped(MESSAGES)), "x-message-ttl": kept_ms, "x-queue-mode": "lazy"}),
+    )
+
+
+def returns_binding(ref: FlowRef) -> Binding:
+    """How a flow gets its rebounds back."""
+    return Binding(REBOUNDED, ref.returns_exchange, ref.rebound_pattern, to="exchange")
+
+
+def aside_queue(ref: FlowRef) -> Queue:
+    """Takes what returns to a flow with full queues, without limit: there is no more of it than was delayed."""
+    return Queue(ref.aside_queue, arguments({"x-queue-mode": "lazy"}))
+
+
+def aside_binding(ref: FlowRef) -> Binding:
+    """In place of `returns_binding`."""
+    return Binding(REBOUNDED, ref.aside_queue, ref.rebound_pattern)
+
+
+def set_aside(made: Topology, ref: FlowRef) -> Topology:
+    """The same while returning rebounds are set aside."""
+    swapped = tuple(aside_binding(ref) if binding == returns_binding(ref) else binding for binding in made.bindings)
+    return replace(made, flow_queues=(*made.flow_queues, aside_queue(ref)), bindings=swapped)
 
 
 def flow_queues(ref: FlowRef) -> tuple[Queue, ...]:
     """Shared by a flow's versions, hence the same whatever limits a version sets."""
     return (
-        Queue(ref.errors_queue, arguments({
-            "x-max-length": ERRORS_KEPT, "x-max-length-bytes": BYTES, "x-overflow": "drop-head",
-            "x-message-ttl": 5 * _DAY_MS,
-        })),
+        Queue(
+            ref.errors_queue,
+            arguments(
+                {
+                    "x-max-length": ERRORS_KEPT,
+                    "x-max-length-bytes": BYTES,
+                    "x-overflow": "drop-head",
+                    "x-message-ttl": 5 * _DAY_MS,
+                }
+            ),
+        ),
         Queue(ref.dead_queue, _capped(MESSAGES)),
     )
 
@@ -160,33 +263,27 @@ def flow_queues(ref: FlowRef) -> tuple[Queue, ...]:
 def wake_bindings(version: VersionRef) -> tuple[Binding, ...]:
     """What feeds the controller's wake queue while a version is parked. Wider than need be (a last step's output
     wakes too): while a flow is being parked a message may still come out of it."""
-    return (
-        *(Binding(version.exchange, WAKE_QUEUE, key) for key in WAKE_KEYS),
-        Binding(version.rebounded_exchange, WAKE_QUEUE, WAKE_REBOUNDED_KEY),
-    )
+    return (*(Binding(version.exchange, WAKE_QUEUE, key) for key in WAKE_KEYS), wake_return_binding(version))
 
 
-def late_rebound_exchange(version: VersionRef) -> str:
-    """Alternate of the headers exchange: iterations that have no delay of their own."""
-    return f"{version.rebound_exchange}.late"
-
-
-def _exchanges(version: VersionRef) -> tuple[Exchange, ...]:
-    unrouted = arguments({"alternate-exchange": UNROUTED})
-    late = late_rebound_exchange(version)
-    return (
-        Exchange(version.exchange, "topic", unrouted),
-        Exchange(version.rebound_exchange, "headers", arguments({"alternate-exchange": late})),
-        Exchange(late, "fanout"),
-        Exchange(version.rebounded_exchange, "topic", unrouted),
-    )
+def wake_return_binding(version: VersionRef) -> Binding:
+    """Its argument means nothing to the broker; it keeps apart what one version's parking binds and another's."""
+    return Binding(version.ref.returns_exchange, WAKE_QUEUE, WAKE_RETURN_KEY, arguments({"version": version.number}))
 
 
 def _step_queue(version: VersionRef, step: str, limits: Limits) -> Queue:
-    return Queue(version.queue(step), arguments({
-        "x-max-length": limits.messages, "x-max-length-bytes": limits.bytes, "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": version.ref.dead_queue,
-    }))
+    return Queue(
+        version.queue(step),
+        arguments(
+            {
+                "x-max-length": limits.messages,
+                "x-max-length-bytes": limits.bytes,
+                "x-overflow": "reject-publish",
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": version.ref.dead_queue,
+            }
+        ),
+    )
 
 
 def _capped(messages: int, overflow: str = "drop-head") -> Arguments:
@@ -225,69 +322,11 @@ def _fed_by(start: str, steps: Sequence[RunStep]) -> set[str]:
 
 
 def _rebound_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[Binding]:
-    yield Binding(version.exchange, version.rebound_exchange, "*.rebound", to="exchange")
-    for iteration, seconds in enumerate(REBOUND_SECONDS, start=1):
-        match = arguments({"x-match": "all", "reboundIteration": iteration})
-        yield Binding(version.rebound_exchange, version.rebound_queue(seconds), "", match)
-    yield Binding(late_rebound_exchange(version), version.rebound_queue(REBOUND_SECONDS_LATE), "")
+    """The pattern names the version, so that no flow sends another one's step a message."""
+    ref = version.ref
+    yield Binding(version.exchange, REBOUND, version.rebound_pattern, to="exchange")
+    yield Binding(version.exchange, version.rebounds_queue, version.rebound_pattern)
+    yield Binding(ref.homeless_exchange, ref.dead_queue, "")
     for step in steps:
-        yield Binding(version.rebounded_exchange, version.queue(step.id), rebound_key(step.id))
-
-
-# ── comparing with what a broker has ──────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What a broker says it has."""
-
-    exchanges: frozenset[Exchange] = frozenset()
-    queues: frozenset[Queue] = frozenset()
-    bindings: frozenset[Binding] = frozenset()
-
-    @classmethod
-    def from_api(
-        cls, exchanges: Iterable[Mapping[str, Any]], queues: Iterable[Mapping[str, Any]], bindings: Iterable[Mapping[str, Any]]
-    ) -> Listed:
-        """From the JSON of the management API."""
-        return cls(
-            frozenset(Exchange(e["name"], e["type"], arguments(e.get("arguments") or {})) for e in exchanges),
-            frozenset(Queue(q["name"], arguments(q.get("arguments") or {})) for q in queues),
-            frozenset(
-                Binding(
-                    b["source"], b["destination"], b["routing_key"], arguments(b.get("arguments") or {}),
-                    b.get("destination_type", "queue"),
-                )
-                for b in bindings
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """`missing` can be declared; `altered` exists with other arguments, and only deleting it would help."""
-
-    missing: tuple[Exchange | Queue | Binding, ...] = ()
-    altered: tuple[Exchange | Queue, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.altered)
-
-
-def difference(wanted: Topology, listed: Listed) -> Difference:
-    """What `wanted` has and the broker has not. What else the broker has is not looked at."""
-    exchanges = [exchange for exchange in wanted.exchanges if exchange not in listed.exchanges]
-    queues = [queue for queue in wanted.queues if queue not in listed.queues]
-    taken_exchanges = {exchange.name for exchange in listed.exchanges}
-    taken_queues = {queue.name for queue in listed.queues}
-    return Difference(
-        missing=(
-            *(exchange for exchange in exchanges if exchange.name not in taken_exchanges),
-            *(queue for queue in queues if queue.name not in taken_queues),
-            *(binding for binding in wanted.bindings if binding not in listed.bindings),
-        ),
-        altered=(
-            *(exchange for exchange in exchanges if exchange.name in taken_exchanges),
-            *(queue for queue in queues if queue.name in taken_queues),
-        ),
-    )
+        yield Binding(ref.returns_exchange, version.queue(step.id), rebound_key(version, step.id))
+    yield returns_binding(ref)

@@ -28,6 +28,8 @@ _FIXED: Final[dict[str, str]] = {
     "AMQP_PERSISTENT_MESSAGES": "true",
     "AMQP_RECONNECT_ATTEMPTS": "1000000",
     "AMQP_RECONNECT_TIMEOUT": "1000",
+    # 1 s longer than the delay, which the broker's queues set: the copy that counts a rebound must not go before it.
+    "REBOUND_INITIAL_EXPIRATION": "16000",
     "NO_SELF_PASSTRHOUGH": "true",  # sic: so the contract spells it
 }
 
@@ -50,7 +52,7 @@ def step_env(version: VersionRef, step: RunStep, component: ComponentVersion, si
         "PUBLISH_MESSAGES_TO": version.exchange,
         "DATA_ROUTING_KEY": names.data_key(step.id),
         "ERROR_ROUTING_KEY": names.error_key(step.id),
-        "REBOUND_ROUTING_KEY": names.rebound_key(step.id),
+        "REBOUND_ROUTING_KEY": names.rebound_key(version, step.id),
         "SNAPSHOT_ROUTING_KEY": names.snapshot_key(step.id),
         "RABBITMQ_PREFETCH_SAILOR": str(step.prefetch),
         **_FIXED,

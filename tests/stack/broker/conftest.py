@@ -12,6 +12,7 @@ import pika
 import pytest
 
 from nomadflows.broker.broker import Broker
+from nomadflows.broker.management import Management
 from nomadflows.broker.topology import Limits, Topology, topology
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef, vhost
@@ -65,24 +66,30 @@ def broker(stack: Settings) -> Iterator[Broker]:
         yield made
 
 
+def delete_workspace(stack: Settings, broker: Broker, name: str) -> None:
+    """With patience: quorum queues take their time to go, the more so soon after a restart of the broker."""
+    address = broker.address
+    management = Management(stack.rabbitmq_api, address.user, address.password, 60)
+    management.delete_vhost(vhost(name))
+    management.close()
+
+
 @pytest.fixture
-def workspace(broker: Broker) -> Iterator[str]:
+def workspace(stack: Settings, broker: Broker) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:8]}"
     broker.ensure_vhost(name)
     yield name
-    broker.management.delete_vhost(vhost(name))
+    delete_workspace(stack, broker, name)
 
 
 @pytest.fixture
 def make_flow(broker: Broker, workspace: str) -> Iterator[Callable[..., Flow]]:
     made: list[Flow] = []
 
-    def make(
-        *names: str, flow: str = "orders", number: int = 1, limits: Limits | None = None, rebound_second_ms: int = 1_000
-    ) -> Flow:
+    def make(*names: str, flow: str = "orders", number: int = 1, limits: Limits | None = None) -> Flow:
         version = VersionRef(workspace, flow, number)
         steps = chain(*(names or ("a", "b", "c")))
-        wanted = topology(version, steps, limits or Limits(), rebound_second_ms=rebound_second_ms)
+        wanted = topology(version, steps, limits or Limits())
         broker.declare(version, wanted)
         made.append(Flow(broker, version, steps, wanted))
         return made[-1]

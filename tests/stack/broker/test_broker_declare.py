@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from nomadflows.broker.broker import Broker
-from nomadflows.broker.topology import Binding, Limits, topology
+from nomadflows.broker.topology import Binding, Limits, returns_binding, topology
 from nomadflows.model.errors import Refused, ServerRefused
-from nomadflows.model.names import UNROUTED, VersionRef, input_key, vhost
+from nomadflows.model.names import REBOUNDED, UNROUTED, VersionRef, input_key, rebound_key, vhost
 
 from .conftest import Flow, chain
 
@@ -30,9 +30,11 @@ def test_what_strangers_deleted_is_found_and_repaired(
     channel = connect().channel()
     channel.queue_delete(flow.version.queue("b"))
     channel.queue_unbind(flow.version.queue("c"), flow.version.exchange, "b.data")
+    channel.exchange_unbind(flow.version.ref.returns_exchange, REBOUNDED, flow.version.ref.rebound_pattern)
     missing = broker.drift(flow.version, flow.topology).missing
     assert flow.topology.step_queues[1] in missing
     assert Binding(flow.version.exchange, flow.version.queue("c"), "b.data") in missing
+    assert returns_binding(flow.version.ref) in missing
     broker.declare(flow.version, flow.topology)
     assert not broker.drift(flow.version, flow.topology)
 
@@ -82,7 +84,7 @@ def test_deleting_a_version_says_what_was_dropped_and_leaves_others(
     for flow in (one, two, eleven):
         for _ in range(3):
             flow.put(input_key("a"))
-        flow.put("b.rebound", reboundIteration=1)
+        flow.put(rebound_key(flow.version, "b"), reboundIteration=1)
         flow.put("a.error")
     assert broker.delete_version(one.version, one.topology) == 4
     assert broker.delete_version(one.version, one.topology) == 0

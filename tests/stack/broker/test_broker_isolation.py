@@ -9,7 +9,7 @@ import pika.exceptions
 import pytest
 
 from nomadflows.broker.broker import Broker
-from nomadflows.model.names import SNAPSHOT_QUEUE, data_key, input_key, vhost
+from nomadflows.model.names import REBOUND, REBOUNDED, SNAPSHOT_QUEUE, data_key, input_key, rebound_queue, vhost
 
 from .conftest import PASSWORD, Flow, until
 
@@ -64,7 +64,7 @@ def test_it_declares_nothing(flow: Flow, connection: pika.BlockingConnection) ->
 
 
 @pytest.mark.parametrize(
-    "exchange", ["orders.v2", "orders.v11", "orders-2.v1", "orders.v1.rebounded", "orders.v1.rebound", ""]
+    "exchange", ["orders.v2", "orders.v11", "orders-2.v1", REBOUND, REBOUNDED, "orders.returns", ""]
 )
 def test_it_writes_no_other_exchange(exchange: str, connection: pika.BlockingConnection) -> None:
     def publish(channel: pika.adapters.blocking_connection.BlockingChannel) -> None:
@@ -82,7 +82,9 @@ def test_it_writes_no_other_exchange(exchange: str, connection: pika.BlockingCon
         "orders-2.v1.a",
         "orders.errors",
         "orders.dead",
-        "orders.v1.rebound.15s",
+        "orders.v1.rebounds.waiting",
+        "orders.aside",
+        rebound_queue(15),
         SNAPSHOT_QUEUE,
     ],
 )

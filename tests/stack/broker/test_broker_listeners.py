@@ -51,16 +51,6 @@ def test_a_parked_version_is_heard_of_and_a_running_one_is_not(
     assert parked.ready("a") == 2, "the step's own copies are untouched"
 
 
-def test_a_rebound_that_returns_wakes(
-    make_flow: Callable[..., Flow], broker: Broker, wakes: Heard, workspace: str
-) -> None:
-    flow = make_flow(rebound_second_ms=10)
-    broker.feed_wake(flow.version)
-    flow.put("b.rebound", reboundIteration=1)
-    assert wakes.get(timeout=5) == (workspace, "orders.v1")
-    assert flow.ready("b") == 1
-
-
 def test_feeding_twice_and_unfeeding_twice_is_the_same_as_once(
     make_flow: Callable[..., Flow], broker: Broker, wakes: Heard
 ) -> None:

@@ -10,7 +10,7 @@ from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.topology import Limits
 from nomadflows.model.errors import NotFound, Refused
-from nomadflows.model.names import SINK_QUEUE, UNROUTED, VersionRef, data_key, input_key
+from nomadflows.model.names import SINK_QUEUE, UNROUTED, VersionRef, data_key, input_key, rebound_key
 
 from .conftest import Flow, until
 
@@ -99,8 +99,8 @@ def test_totals_see_unacknowledged_and_rebounding_messages_at_once(
         until(lambda: channel.basic_get(flow.version.queue("a"))[0], what="delivery")
         totals = broker.totals(flow.version, flow.ids)
         assert (totals.steps["a"].ready, totals.steps["a"].unacked) == (0, count)
-    flow.put("b.rebound", reboundIteration=1)
-    flow.put("b.rebound", reboundIteration=77)
+    flow.put(rebound_key(flow.version, "b"), reboundIteration=1)
+    flow.put(rebound_key(flow.version, "b"), reboundIteration=77)
     totals = broker.totals(flow.version)
     assert set(totals.steps) == {"a", "b", "c"}
     assert totals.rebounding == 2
@@ -158,29 +158,16 @@ def test_moving_to_a_queue_that_is_not_there_is_refused_and_all_stays(
     until(lambda: old.ready("a") == 10, what="messages back in their queue")
 
 
-def test_rebounds_move_with_their_delay_and_those_of_lost_steps_are_dead(
-    make_flow: Callable[..., Flow], broker: Broker
-) -> None:
-    old, new = make_flow("a", "b", "c", number=1), make_flow("a", "c", number=2)
-    for step, iteration in (("b", 1), ("c", 1), ("c", 2), ("c", 9)):
-        old.put(f"{step}.rebound", reboundIteration=iteration)
-    assert broker.move_rebounds(old.version, new.version) == 4
-    workspace = new.version.workspace
-    assert [broker.waiting(workspace, new.version.rebound_queue(s)) for s in (15, 30, 60, 600)] == [1, 1, 0, 1]
-    assert broker.waiting(workspace, "orders.dead") == 1
-    assert broker.totals(old.version).left == 0
-
-
-def test_purging_drops_what_waits_and_rebounds_and_keeps_the_queues(
+def test_purging_drops_what_waits_and_keeps_the_queues_and_what_is_delayed(
     make_flow: Callable[..., Flow], broker: Broker
 ) -> None:
     flow = make_flow()
     flow.put(input_key("a"))
     flow.put(input_key("b"))
-    flow.put("c.rebound", reboundIteration=3)
-    assert broker.purge(flow.version, ["a", "b", "c", "never-there"]) == 3
+    flow.put(rebound_key(flow.version, "c"), reboundIteration=3)
+    assert broker.purge(flow.version, ["a", "b", "c", "never-there"]) == 2
     assert not broker.drift(flow.version, flow.topology)
-    assert broker.totals(flow.version).left == 0
+    assert broker.totals(flow.version).left == 1
 
 
 def test_what_came_in_is_counted(make_flow: Callable[..., Flow], broker: Broker) -> None:

@@ -39,7 +39,7 @@ def test_an_account_reads_its_own_steps_queues_only() -> None:
         "orders.v1.a.x",
         "orders.v11.a",
         "ordersxv1.a",
-        "orders.v1.rebound.15s",
+        "orders.v1.rebounds.waiting",
         "orders.errors",
         "xorders.v1.a",
     ):
@@ -49,7 +49,7 @@ def test_an_account_reads_its_own_steps_queues_only() -> None:
 def test_an_account_writes_its_own_exchange_only() -> None:
     pattern = re.compile(accounts.write_pattern(VERSION))
     assert pattern.search("orders.v1")
-    for name in ("orders.v11", "ordersxv1", "orders.v1.rebound", "", "amq.default"):
+    for name in ("orders.v11", "ordersxv1", "nomadflows.rebound", "", "amq.default"):
         assert not pattern.search(name)
 
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 
+from nomadflows.broker.difference import Listed, difference
 from nomadflows.broker.topology import (
     Binding,
     Exchange,
     Limits,
-    Listed,
     Queue,
     Topology,
-    difference,
-    late_rebound_exchange,
+    set_aside,
     topology,
     wake_bindings,
     workspace_topology,
 )
 from nomadflows.model.graph import RunStep
-from nomadflows.model.names import SINK_QUEUE, SNAPSHOT_QUEUE, UNROUTED, WAKE_QUEUE, VersionRef
+from nomadflows.model.names import (
+    REBOUND,
+    REBOUND_LATE,
+    REBOUNDED,
+    SINK_QUEUE,
+    SNAPSHOT_QUEUE,
+    UNROUTED,
+    WAKE_QUEUE,
+    VersionRef,
+)
 
 VERSION = VersionRef("default", "orders", 3)
 LIMITS = Limits(messages=10, bytes=1_000)
@@ -62,8 +70,12 @@ def test_errors_snapshots_and_rebounds_have_their_places() -> None:
     made = topology(VERSION, fan(), LIMITS)
     assert where(made, "orders.v3", "b.error") == {"orders.errors"}
     assert where(made, "orders.v3", "b.snapshot") == {SNAPSHOT_QUEUE}
-    assert where(made, "orders.v3", "b.rebound") == {"orders.v3.rebound"}
-    assert where(made, "orders.v3.rebounded", "mapper:a:b.rebound") == {"orders.v3.mapper:a:b"}
+    assert where(made, "orders.v3", "orders.v3.b.rebound") == {REBOUND, "orders.v3.rebounds.waiting"}
+    assert where(made, "orders.v3", "orders.v2.b.rebound") == set()
+    assert where(made, REBOUNDED, "orders.v3.b.rebound") == {"orders.returns"}
+    assert where(made, REBOUNDED, "orders-2.v3.b.rebound") == set()
+    assert where(made, "orders.returns", "orders.v3.mapper:a:b.rebound") == {"orders.v3.mapper:a:b"}
+    assert where(set_aside(made, VERSION.ref), REBOUNDED, "orders.v1.b.rebound") == {"orders.aside"}
 
 
 def test_an_error_handler_gets_all_errors_but_those_it_would_make_itself() -> None:
@@ -88,18 +100,26 @@ def test_step_queues_push_back_and_know_the_dead_queue() -> None:
 
 
 def test_rebounds_wait_in_queues_of_one_delay_each() -> None:
-    made = topology(VERSION, fan(), LIMITS)
+    made = workspace_topology()
     ttl = {queue.name: dict(queue.arguments)["x-message-ttl"] for queue in made.rebound_queues}
     sorted_by_iteration = [
-        (dict(b.arguments)["reboundIteration"], ttl[b.destination])
-        for b in made.bindings
-        if b.source == VERSION.rebound_exchange
+        (dict(b.arguments)["reboundIteration"], ttl[b.destination]) for b in made.bindings if b.source == REBOUND
     ]
     assert sorted_by_iteration == [(1, 15_000), (2, 30_000), (3, 60_000), (4, 120_000), (5, 240_000), (6, 480_000)]
-    late = [b.destination for b in made.bindings if b.source == late_rebound_exchange(VERSION)]
+    late = [b.destination for b in made.bindings if b.source == REBOUND_LATE]
     assert [ttl[name] for name in late] == [600_000]
     alternate = {exchange.name: dict(exchange.arguments).get("alternate-exchange") for exchange in made.exchanges}
-    assert alternate[VERSION.rebound_exchange] == late_rebound_exchange(VERSION)
+    assert alternate[REBOUND] == REBOUND_LATE
+    for queue in made.rebound_queues:
+        assert dict(queue.arguments)["x-dead-letter-strategy"] == "at-least-once"
+        assert dict(queue.arguments)["x-dead-letter-exchange"] == REBOUNDED
+
+
+def test_the_count_of_rebounds_refuses_none_and_outlives_the_longest_delay() -> None:
+    (queue,) = topology(VERSION, fan(), LIMITS).rebound_queues
+    assert dict(queue.arguments)["x-overflow"] == "drop-head"
+    longest = max(dict(q.arguments)["x-message-ttl"] for q in workspace_topology().rebound_queues)
+    assert dict(queue.arguments)["x-message-ttl"] > longest
 
 
 def test_what_versions_share_does_not_depend_on_a_versions_limits() -> None:
@@ -110,7 +130,7 @@ def test_what_versions_share_does_not_depend_on_a_versions_limits() -> None:
 
 def test_every_destination_is_declared() -> None:
     made, shared = topology(VERSION, fan(), LIMITS), workspace_topology()
-    names = {item.name for item in (*made.exchanges, *made.queues, *shared.exchanges, *shared.queues)}
+    names = {item.name for item in (*made.all_exchanges, *made.queues, *shared.exchanges, *shared.queues)}
     for binding in (*made.bindings, *shared.bindings, *wake_bindings(VERSION)):
         assert {binding.source, binding.destination} <= names
 
@@ -120,7 +140,7 @@ def test_a_parked_versions_messages_wake_from_both_exchanges() -> None:
         ("orders.v3", "*.input"),
         ("orders.v3", "*.data"),
         ("orders.v3", "*.error"),
-        ("orders.v3.rebounded", "*.rebound"),
+        ("orders.returns", "#"),
     }
     assert {b.destination for b in wake_bindings(VERSION)} == {WAKE_QUEUE}
 
@@ -135,7 +155,10 @@ def test_the_sink_keeps_nothing_and_unrouted_messages_are_kept_for_people() -> N
 def listed(made: Topology) -> Listed:
     """What the management API would tell of it."""
     return Listed.from_api(
-        [{"name": e.name, "type": e.type, "arguments": dict(e.arguments), "durable": True} for e in made.exchanges],
+        [
+            {"name": e.name, "type": e.type, "arguments": dict(e.arguments), "auto_delete": e.auto_delete}
+            for e in made.all_exchanges
+        ],
         [{"name": q.name, "arguments": dict(q.arguments), "state": "running"} for q in made.queues],
         [
             {
@@ -160,10 +183,12 @@ def test_what_is_missing_is_named() -> None:
     made = topology(VERSION, fan(), LIMITS)
     there = listed(made)
     gone = Listed(
-        there.exchanges - {made.exchanges[3]}, there.queues - {made.step_queues[1]}, there.bindings - {made.bindings[0]}
+        there.exchanges - {made.flow_exchanges[1]},
+        there.queues - {made.step_queues[1]},
+        there.bindings - {made.bindings[0]},
     )
-    assert difference(made, gone).missing == (made.exchanges[3], made.step_queues[1], made.bindings[0])
-    assert difference(made, Listed()).missing == (*made.exchanges, *made.queues, *made.bindings)
+    assert difference(made, gone).missing == (made.flow_exchanges[1], made.step_queues[1], made.bindings[0])
+    assert difference(made, Listed()).missing == (*made.all_exchanges, *made.queues, *made.bindings)
 
 
 def test_what_has_other_properties_is_altered_not_missing() -> None:

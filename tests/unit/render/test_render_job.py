@@ -60,7 +60,7 @@ def test_only_a_step_with_a_credential_gets_its_file():
     assert "credential.json" not in render(STEP)
     with_credential = render(replace(STEP, credential="warehouse"))
     assert '{{ with secret "nomadflows/data/default/warehouse" }}' in with_credential
-    assert 'NOMADFLOWS_CREDENTIAL_FILE         = "${NOMAD_SECRETS_DIR}/credential.json"' in with_credential
+    assert 'NOMADFLOWS_CREDENTIAL_FILE           = "${NOMAD_SECRETS_DIR}/credential.json"' in with_credential
 
 
 @pytest.mark.parametrize("bad", ['a"', "a b", "", "a.b", "mapper:a", "mapper:a:b:c", "ü", "a\n", "${x}"])
