@@ -31,6 +31,8 @@ _NATIVE: Final = {
 
 _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "timeout": (float, "number of seconds"),
+    "deaf_after": (float, "number of seconds"),
+    "stalled_after": (float, "number of seconds"),
     "webhooks_per_minute": (int, "whole number"),
 }
 
@@ -86,6 +88,8 @@ class Settings:
     step_python: str = sys.executable
     step_node: str = "node"  # of Node components that are a folder, as the nodes find it
     datacenters: str = "*"
+    deaf_after: float = 120.0  # a step whose process runs but does not consume is restarted after so many seconds
+    stalled_after: float = 1200.0  # and one that holds messages and finishes none
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
 
 

@@ -59,6 +59,7 @@ class Acts:
         if status.state is FlowState.STARTING and decision.state is FlowState.RUNNING:
             seconds = changes["warm_up_s"] = _elapsed(status.since, seen.now)
             metrics.WARM_UP.observe(seconds)
+            changes["came_from"] = 0
             self.wake_fed(seen.ref.version(status.version), False)
         if decision.state is FlowState.SLEEPING:
             changes["parking"] = False
@@ -84,6 +85,7 @@ class Acts:
                 "input_version": number,
                 "replacing": old,
                 "incoming": 0,
+                "came_from": 0,
                 "components": resolved,
                 "started": timestamp(seen.now),
                 "job_index": 0,
@@ -248,7 +250,6 @@ class Acts:
         for alloc in self.clients.nomad.allocations(version.workspace, version.job_id):
             if alloc.group in stuck and alloc.client_status == "running" and alloc.desired_status == "run":
                 self.clients.nomad.stop_alloc(version.workspace, alloc.id)
-        self.writer.memory.restarted(look.seen.ref)
         self.writer.update(look, {}, decision)
 
     def drop(self, look: Look, decision: Decision) -> None:
@@ -274,6 +275,7 @@ class Acts:
                 "version": new.ref.number,
                 "input_version": new.ref.number,
                 "replacing": old,
+                "came_from": 0 if look.seen.status.came_from == new.ref.number else old,
                 "incoming": 0,
                 "components": resolved,
                 "job_index": 0,
@@ -282,6 +284,12 @@ class Acts:
             },
         )
         self.wake_fed(look.seen.ref.version(old), False)
+
+    def fall_back(self, look: Look, decision: Decision) -> None:
+        """Want the version before again; the next look replaces this one by it, messages and all."""
+        before = look.seen.status.came_from
+        desired = _by_controller(look.seen.desired, look.seen.now, decision.message, version=before)
+        self.writer.enter(look, decision, {}, desired=replace(desired, strategy="replace"))
 
     def hand_over(self, look: Look, decision: Decision) -> None:
         """Written down before it is begun: whoever comes next knows then that there is a version to be taken down."""
@@ -401,6 +409,7 @@ _OF: Final[dict[Act, _ActFunction]] = {
     Act.HAND_OVER: Acts.hand_over,
     Act.SWITCH: Acts.switch,
     Act.ROLL_BACK: Acts.roll_back,
+    Act.FALL_BACK: Acts.fall_back,
     Act.RETIRE: Acts.retire,
     Act.RETIRE_DOWN: Acts.retire_down,
 }

@@ -20,6 +20,7 @@ from nomadflows.model.errors import Conflict, NomadflowsError, NotFound
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.plan.decide import decide, next_look_s
 from nomadflows.plan.decision import Act, Decision
+from nomadflows.plan.seen import Rules
 from nomadflows.render.job import Site
 from nomadflows.store.leadership import Leadership
 from nomadflows.store.transaction import LostLeadership
@@ -40,9 +41,9 @@ class Reconciler:
         scheduler: Scheduler,
         site: Site,
         wake_fed: Callable[[VersionRef, bool], None],
-        rules: Rules,
+        rules: Rules | None = None,
     ) -> None:
-        self._rules = rules
+        self._rules = rules or Rules()
         self._clients = clients
         self._fence = fence
         self._scheduler = scheduler
@@ -74,6 +75,8 @@ class Reconciler:
                 return next_look_s(seen.seen, decision)
             log.debug("act", flow=str(ref), act=decision.act.value, reason=decision.reason)
             self._do(seen, decision)
+            if decision.act is Act.RESTART:
+                self._memory.restarted(ref)
             hints = hints - _answered(decision)
         return _AGAIN_S
 

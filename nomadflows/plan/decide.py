@@ -75,7 +75,7 @@ def _starting(seen: Seen) -> Decision:
         return retire
     if up := _bring_up(seen, "Starting"):
         return up
-    if failure := troubles.start_failure(seen):
+    if failure := publishing.fall_back(seen) or troubles.start_failure(seen):
         return failure
     if seen.current.queues is None:
         return Decision(Act.WAIT, BROKER_AWAY, "RabbitMQ did not say whether the steps are ready", recheck_s=1.0)
@@ -98,7 +98,7 @@ def _running(seen: Seen) -> Decision:
         return step
     if up := _scaled(seen) or _bring_up(seen, _DRIFT):
         return up
-    if failure := troubles.start_failure(seen):
+    if failure := troubles.start_failure(seen) or troubles.hanging(seen):
         return failure
     if overflow := troubles.overflow(seen):
         return overflow

@@ -22,12 +22,14 @@ class Act(StrEnum):
     SCALE = "scale"  # a running job to other replicas
     STOP_JOB = "stop job"  # every job of the flow; its record stays until the processes have gone
     CLEAN_UP = "clean up"  # job record, queues, user, role; counts what is dropped; enter Stopped
+    RESTART = "restart"  # processes of steps that hang
     INTERVENE = "intervene"  # the controller changes what is desired: suspend or stop the flow by itself
     DROP = "drop"  # messages kept too long by a suspended flow
     REPLACE = "replace"  # prepare the desired version, send new input there
     HAND_OVER = "hand over"  # bring the desired version up beside the running one
     SWITCH = "switch"  # hand-over: the incoming version becomes the current one
     ROLL_BACK = "roll back"  # hand-over: the incoming version did not come up
+    FALL_BACK = "fall back"  # the version that replaced another did not come up: that one is wanted again
     RETIRE = "retire"  # the replaced version: move what is left, delete it
     RETIRE_DOWN = "retire down"  # the replaced version's job is stopped
 

@@ -37,6 +37,7 @@ class Processes:
     """Allocations of one version, per group (= step)."""
 
     live: Mapping[str, int] = field(default_factory=dict)  # that run or are about to
+    running: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)  # newest task event, where it is a complaint
 
@@ -84,6 +85,8 @@ class Rules:
     out_of_memory_window_s: float = 600.0
     overfull_ratio: float = 0.8  # of either limit of a queue
     overfull_after_s: float = 10.0  # how long it is there without shrinking
+    deaf_after_s: float = 120.0  # a process runs and does not consume: it is restarted
+    stalled_after_s: float = 1_200.0  # messages are held and none is finished: the step is restarted
     limited_ttl_s: float = 8 * 3600.0  # a flow of a limited workspace is stopped so long after its start
 
 
@@ -113,6 +116,8 @@ class Seen:
     overfull_s: Mapping[str, float] = field(
         default_factory=dict
     )  # since when a queue is over its mark and does not shrink
+    deaf_s: Mapping[str, float] = field(default_factory=dict)  # how long a running step has had no consumer
+    stalled_s: Mapping[str, float] = field(default_factory=dict)  # how long what a step holds has not moved
     queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
     rules: Rules = Rules()
     retention_s: float = 7 * 86_400.0

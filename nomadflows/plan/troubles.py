@@ -76,6 +76,31 @@ def _note(seen: Seen, step: str) -> str:
     return f": {note}" if note else ""
 
 
+def stuck_steps(seen: Seen) -> dict[str, str]:
+    """Steps whose processes run and do nothing, each with why. Known faults of components' libraries end so: they
+    consume no more, or never finish a message, and no longer heed a signal."""
+    deaf = {
+        step: f"has consumed nothing for {seconds:.0f} s though its process runs"
+        for step, seconds in seen.deaf_s.items()
+        if seconds >= seen.rules.deaf_after_s
+    }
+    stalled = {
+        step: f"has finished none of the messages it holds for {seconds:.0f} s"
+        for step, seconds in seen.stalled_s.items()
+        if seconds >= seen.rules.stalled_after_s
+    }
+    return {**stalled, **deaf}
+
+
+def hanging(seen: Seen) -> Decision | None:
+    """The message it held goes back into the queue, so a restart loses nothing."""
+    stuck = stuck_steps(seen)
+    if not stuck:
+        return None
+    why = "; ".join(f"step {step} {what}" for step, what in stuck.items())
+    return Decision(Act.RESTART, "StepHangs", f"Restarted: {why}")
+
+
 def overflow(seen: Seen) -> Decision | None:
     """A queue near its limit that does not shrink though its step runs: trying on cannot help."""
     if seen.desired.force:
