@@ -198,6 +198,7 @@ class Status(_Document):
     started: str = ""  # last start by a user
     input_version: int = 0  # where triggers put new messages; differs from `version` only while one replaces another
     replacing: int = 0  # the older version that is being drained by a publish; 0: none
+    came_from: int = 0  # the version that a publish has replaced, until the new one is ready; 0: none
     incoming: int = 0  # hand-over: the newer version that warms up beside the running one; 0: none
     parking: bool = False  # steps are being taken down because nothing is left to do; ends in Sleeping
     waking: str = ""  # when the wake began whose steps are not all ready yet; "": none

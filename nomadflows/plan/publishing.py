@@ -44,6 +44,30 @@ def retire(seen: Seen) -> Decision | None:
     )
 
 
+def fall_back(seen: Seen) -> Decision | None:
+    """A version that replaced another and cannot start, or is not ready in time, gives its place back."""
+    before, number = seen.status.came_from, seen.status.version
+    if not before or seen.desired.version != number or seen.all_ready:
+        return None
+    failing = [step for step, failures in seen.failures.items() if failures >= seen.rules.max_failures]
+    waited = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
+    if not failing and (seen.current.queues is None or waited < seen.ready_timeout_s + seen.drain_s):
+        return None
+    why = (
+        f"step {failing[0]} failed to start again and again"
+        if failing
+        else f"not ready within {seen.ready_timeout_s:.0f} s"
+    )
+    return Decision(
+        Act.FALL_BACK, "RolledBack", f"Version {number}: {why}{_notes(seen)}. Version {before} takes its place again"
+    )
+
+
+def _notes(seen: Seen) -> str:
+    notes = seen.current.processes.notes
+    return "".join(f"; {step}: {notes[step]}" for step in seen.not_ready if step in notes)
+
+
 def hand_over(seen: Seen) -> Decision | None:
     """The incoming version must be ready before anything is switched."""
     new = seen.incoming

@@ -275,6 +275,21 @@ def test_the_replaced_version_drains_then_leaves_then_moves_then_the_new_one_com
     assert decide(replace(base, status=replace(status, replacing=0))).act is Act.BRING_UP
 
 
+def test_a_version_that_replaced_another_and_does_not_come_up_gives_its_place_back() -> None:
+    status = Status(
+        state=FlowState.STARTING, version=2, came_from=1, input_version=2, since=timestamp(NOW), job_index=7
+    )
+    waiting = VersionSeen(2, job=UP, queues={**CONSUMED, "store": QueueSeen(0, 0)})
+    base = publishing("replace", status=status, current=waiting)
+    assert decide(base).reason == "StepsNotReady"
+    late = replace(base, now=NOW + timedelta(seconds=151))  # 30 s to drain the old one, 120 s to be ready
+    assert decide(late).act is Act.FALL_BACK
+    assert decide(replace(base, failures={"store": 5})).act is Act.FALL_BACK
+    # the version before is then not given up in its turn
+    assert decide(replace(late, status=replace(status, came_from=0))).act is Act.WAIT
+    assert decide(replace(base, status=replace(status, came_from=0), failures={"store": 5})).act is Act.INTERVENE
+
+
 def test_handover_brings_the_new_version_up_first_and_switches_only_when_it_is_ready() -> None:
     begun = publishing("handover")
     assert decide(begun).act is Act.HAND_OVER
