@@ -132,3 +132,26 @@ def test_a_publish_over_a_running_flow_replaces_it_and_loses_nothing(world: Worl
     assert set(world.all_arrive(out, range(200), 90).values()) == {1}
     eventually("version 1 has gone", lambda: world.nomad.job("default", "published.v1") is None)
     assert world.status(flow).replacing == 0
+
+
+def test_a_published_version_that_cannot_start_gives_its_place_back(world: World, tmp_path: Path) -> None:
+    world.deploy()
+    world.start_controller()
+    out = tmp_path / "out"
+    flow = world.start_flow("falls-back", {**relay(out, work_ms=20), "idle_after": "60s"})
+    world.send(flow, range(50))
+    # When a version is published whose step ends at once whenever it starts
+    world.publish_flow("falls-back", {**relay(out, exit_at_start="3"), "idle_after": "60s"})
+    # Then the version before takes its place again, says why, and nothing was lost
+    eventually("it fell back", lambda: any(event.reason == "RolledBack" for event in world.events(flow)), 90)
+    eventually(
+        "version 1 runs again",
+        lambda: world.status(flow).version == 1 and world.status(flow).state.value == "Running",
+        90,
+    )
+    world.send(flow, range(50, 60))
+    assert set(world.all_arrive(out, range(60), 60).values()) == {1}
+    record = world.store.flow(flow)
+    assert record is not None
+    assert record.desired.value.by == "controller"
+    assert "Exit Code: 3" in record.desired.value.why
