@@ -238,10 +238,22 @@ def platform_message(
     return Outgoing(encode(crypto, content), headers)
 
 
-def tick(crypto: Crypto, *, workspace: str, flow: str, exec_id: str) -> Outgoing:
-    """What the scheduler sends to a polling trigger: an empty message of a new execution."""
-    content: Json = {"id": new_id(), "body": {}, "headers": {}, "attachments": {}}
-    return platform_message(crypto, content, workspace=workspace, flow=flow, exec_id=exec_id)
+def tick(
+    crypto: Crypto, *, workspace: str, flow: str, exec_id: str, message_id: str = "", thread_id: str = ""
+) -> Outgoing:
+    """What the scheduler sends to a polling trigger: an empty message of a new execution. Two ticks of the same ids
+    are one tick, sent again by a scheduler that could not know."""
+    message_id = message_id or new_id()
+    content: Json = {"id": message_id, "body": {}, "headers": {}, "attachments": {}}
+    return platform_message(
+        crypto,
+        content,
+        workspace=workspace,
+        flow=flow,
+        exec_id=exec_id,
+        thread_id=thread_id,
+        extra={"messageId": message_id},
+    )
 
 
 def retry(

@@ -3,6 +3,10 @@
 A tick is one empty message in the trigger's queue. It is skipped while the previous one waits. Real-time flows
 without a schedule are ticked continuously: the next one when the last was taken, at most one per `min_interval`.
 A parked flow is looked at `lead` seconds before its tick, so that the tick meets warm steps.
+
+A new leader begins with what its predecessor wrote into the flow's status: a tick that was due meanwhile is made up
+once, however many were missed, and one that was sent is not sent again. Only a leader that dies between the broker's
+confirm and its next status may leave a tick to be repeated; it then has the same message id and execution.
 """
 
 from __future__ import annotations
@@ -10,9 +14,11 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+from zlib import crc32
 
 import structlog
 
@@ -23,7 +29,7 @@ from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef, input_key
 from nomadflows.model.schedule import next_after
-from nomadflows.model.states import WantedState, timestamp, utc_now
+from nomadflows.model.states import Status, WantedState, parse_timestamp, timestamp, utc_now
 
 log = structlog.get_logger()
 
@@ -41,11 +47,21 @@ class Plan:
     zone: str
     min_interval_s: float
     lead_s: float = DEFAULT_LEAD_S
+    jitter_s: float = 0.0
 
     def after(self, moment: datetime) -> datetime:
         if not self.expression:
             return moment + timedelta(seconds=self.min_interval_s)
-        return next_after(self.expression, self.zone, moment)
+        return next_after(self.expression, self.zone, moment - self._spread) + self._spread
+
+    @property
+    def _spread(self) -> timedelta:
+        """A flow's own delay, the same at each tick: thousands that are due at one minute come one after the other."""
+        share = crc32(f"{self.version.ref}".encode()) / 2**32
+        return timedelta(milliseconds=int(share * self.jitter_s * 1000))
+
+    def same_but_lead(self, other: Plan) -> bool:
+        return replace(self, lead_s=0) == replace(other, lead_s=0)
 
 
 class Scheduler:
@@ -57,7 +73,9 @@ class Scheduler:
         early: Callable[[FlowRef], None],
         is_leader: Callable[[], bool],
         now: Callable[[], datetime] = utc_now,
+        jitter_s: float = 0.0,
     ) -> None:
+        self._jitter_s = jitter_s
         self._clients = clients
         self._early = early
         self._is_leader = is_leader
@@ -83,13 +101,21 @@ class Scheduler:
     def follow(self, look: Look) -> None:
         """Take over what a look at the flow showed: tick it, tick it differently, or no more."""
         plan = _plan(look, self._clients())
-        ref = look.seen.ref
+        self.take(look.seen.ref, replace(plan, jitter_s=self._jitter_s) if plan else None, look.seen.status)
+
+    def take(self, ref: FlowRef, plan: Plan | None, status: Status) -> None:
+        """Tick a flow by a plan from now on; None: no more. `status` says what a leader before this one did."""
         with self._changed:
+            known = self._plans.get(ref)
             if plan is None:
                 self._drop(ref)
-            elif self._plans.get(ref) != plan:
+            elif known is None:
                 self._plans[ref] = plan
-                self._set_next(ref, plan.after(self._now()))
+                self._set_next(ref, first_due(plan, status, self._now()))
+            elif known != plan:
+                self._plans[ref] = plan
+                keep = known.same_but_lead(plan)
+                self._set_next(ref, self._next[ref] if keep else plan.after(self._now()))
 
     def forget(self, ref: FlowRef) -> None:
         with self._changed:
@@ -108,10 +134,10 @@ class Scheduler:
         told = {"last_tick": timestamp(last)} if last else {}
         return told | {"next_tick": timestamp(due) if due and plan and plan.expression else ""}
 
-    def ticked(self, ref: FlowRef) -> None:
+    def ticked(self, ref: FlowRef, due: datetime | None = None) -> None:
         """A tick was put into the trigger's queue."""
         with self._changed:
-            self._ticked[ref] = self._now()
+            self._ticked[ref] = due or self._now()
 
     def lead(self, ref: FlowRef) -> float:
         with self._changed:
@@ -163,8 +189,11 @@ class Scheduler:
                     self._early(ref)
             return
         try:
-            if publish_tick(self._clients(), plan.version, plan.trigger) and plan.expression:
-                self.ticked(ref)
+            ids = _ids(plan.version, due) if plan.expression else ("", "")
+            sent = publish_tick(self._clients(), plan.version, plan.trigger, ids=ids)
+            if plan.expression:  # also a tick that was skipped is over: nobody makes it up
+                if sent:
+                    self.ticked(ref, due)
                 self._early(ref)
             following = plan.after(max(due, self._now()))
         except NomadflowsError as error:
@@ -175,14 +204,46 @@ class Scheduler:
                 self._set_next(ref, following)
 
 
-def publish_tick(clients: Clients, version: VersionRef, trigger: str, *, even_if_waiting: bool = False) -> bool:
+def first_due(plan: Plan, status: Status, now: datetime) -> datetime:
+    """The first tick of a leader that is new, or of a flow that is new to it: the one that is overdue, if its
+    predecessor promised it since the flow's start and did not send it; else the next."""
+    if not plan.expression or not status.next_tick:
+        return plan.after(now)
+    promised = parse_timestamp(status.next_tick)
+    started = parse_timestamp(status.started) if status.started else promised
+    sent = bool(status.last_tick) and parse_timestamp(status.last_tick) >= promised
+    still_meant = plan.after(promised - timedelta(milliseconds=1)) == promised
+    return promised if started <= promised <= now and still_meant and not sent else plan.after(now)
+
+
+def _ids(version: VersionRef, due: datetime) -> tuple[str, str]:
+    """Message and execution of the tick that is due then, whichever leader sends it."""
+    name = f"nomadflows:{version.ref}@{timestamp(due)}"
+    return str(uuid5(NAMESPACE_URL, name)), str(uuid5(NAMESPACE_URL, f"{name}/execution"))
+
+
+def publish_tick(
+    clients: Clients,
+    version: VersionRef,
+    trigger: str,
+    *,
+    even_if_waiting: bool = False,
+    ids: tuple[str, str] = ("", ""),
+) -> bool:
     """Put one tick into a trigger's queue. False: skipped, since the last one still waits."""
     depth = clients.broker.depths(version, [trigger])[trigger]
     if depth is None or (depth.ready and not even_if_waiting):
         return False
     secret = clients.vault.version_secret(version)
     crypto = Crypto(secret.crypto_password, secret.crypto_iv)
-    message = tick(crypto, workspace=version.workspace, flow=version.flow, exec_id=version.job_id)
+    message = tick(
+        crypto,
+        workspace=version.workspace,
+        flow=version.flow,
+        exec_id=version.job_id,
+        message_id=ids[0],
+        thread_id=ids[1],
+    )
     clients.broker.publish(version.workspace, version.exchange, input_key(trigger), message.body, message.headers)
     return True
 

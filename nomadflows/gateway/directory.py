@@ -24,10 +24,11 @@ from nomadflows.model.errors import InputError, NomadflowsError, NotFound, Serve
 from nomadflows.model.flow import FlowDefinition, StepDefinition
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef
-from nomadflows.model.states import Status, WantedState
+from nomadflows.model.states import FlowState, Status, WantedState
 
 log = structlog.get_logger()
 
+_TAKES_INPUT: Final = ACTIVE | {FlowState.SUSPENDING, FlowState.SUSPENDED}  # a suspended flow's queues go on filling
 REPLY_TIMEOUT_S: Final = 60.0
 LONGEST_REPLY_S: Final = 900.0
 _FRESH_S: Final = 1.0
@@ -132,7 +133,7 @@ class FlowReader:
         if record is None or record.desired.value.state is WantedState.STOPPED:
             return None
         status = record.status.value
-        if status.state not in ACTIVE or not status.input_version:
+        if status.state not in _TAKES_INPUT or not status.input_version:
             return None
         version = ref.version(status.input_version)
         plan = self._plan(clients, version, status)

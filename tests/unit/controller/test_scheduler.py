@@ -1,0 +1,214 @@
+"""Ticks by a clock that the test sets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nomadflows.broker.wire import Crypto, decode
+from nomadflows.controller.scheduler import Plan, Scheduler, first_due
+from nomadflows.model.errors import ServerUnreachable
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Status, timestamp
+
+REF = FlowRef("default", "orders")
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+SECRET = SimpleNamespace(crypto_password="p", crypto_iv="0123456789abcdef")
+
+
+def plan(expression: str = "*/10 * * * *", zone: str = "UTC", **more: Any) -> Plan:
+    return Plan(REF.version(1), "orders", expression, zone, 1.0, **more)
+
+
+class World:
+    """A leader's scheduler without its thread; `pass_until` lets time go by."""
+
+    def __init__(self, status: Status | None = None, **options: Any) -> None:
+        self.now = NOON + timedelta(seconds=1)
+        self.sent: list[tuple[datetime, str]] = []
+        self.early: list[datetime] = []
+        self.waiting = 0
+        self.away = False
+        self.leads = True
+        clients: Any = SimpleNamespace(broker=self, vault=SimpleNamespace(version_secret=lambda _version: SECRET))
+        self.scheduler = Scheduler(
+            lambda: clients, lambda _ref: self.early.append(self.now), lambda: self.leads, lambda: self.now, **options
+        )
+        self.scheduler._changed = _NoWait()
+        self.status = status or Status()
+
+    def follow(self, wanted: Plan | None) -> None:
+        self.scheduler.take(REF, wanted, self.status)
+
+    def depths(self, _version: Any, steps: Any) -> Any:
+        return dict.fromkeys(steps, SimpleNamespace(ready=self.waiting))
+
+    def publish(self, _workspace: str, _exchange: str, _key: str, body: bytes, headers: Any) -> None:
+        if self.away:
+            raise ServerUnreachable("RabbitMQ", "amqp://x", "refused")
+        message = decode(Crypto("p", "0123456789abcdef"), body, headers)
+        assert message["id"] == headers["messageId"] != headers["threadId"]
+        self.sent.append((self.now, headers["messageId"] + headers["threadId"]))
+
+    def pass_until(self, end: datetime, step: float = 0.5) -> None:
+        while self.now < end:
+            self.now += timedelta(seconds=step)
+            while (ref := self.scheduler._take()) is not None:
+                self.scheduler._fire(ref)
+
+    def times(self) -> list[datetime]:
+        return [moment for moment, _ in self.sent]
+
+
+class _NoWait:
+    """A condition that nobody waits for."""
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+    def notify(self) -> None: ...
+    def notify_all(self) -> None: ...
+    def wait(self, _seconds: float) -> None: ...
+
+
+def minutes(*numbers: float) -> list[datetime]:
+    return [NOON + timedelta(minutes=number) for number in numbers]
+
+
+def test_ticks_come_when_they_are_due_and_a_look_before_each() -> None:
+    world = World()
+    world.follow(plan())
+    world.pass_until(*minutes(31))
+    assert world.times() == minutes(10, 20, 30)
+    assert [moment for moment in world.early if moment not in world.times()] == [
+        moment - timedelta(seconds=2) for moment in minutes(10, 20, 30)
+    ]
+
+
+def test_a_tick_is_skipped_while_the_last_one_waits() -> None:
+    world = World()
+    world.follow(plan())
+    world.waiting = 1
+    world.pass_until(*minutes(15))
+    world.waiting = 0
+    world.pass_until(*minutes(21))
+    assert world.times() == minutes(20)
+
+
+def test_a_new_leader_makes_up_one_tick_and_repeats_none() -> None:
+    # Given a leader that told of its ticks
+    first = World()
+    first.follow(plan())
+    first.pass_until(*minutes(11))
+    told = first.scheduler.times(REF)
+    assert told == {"last_tick": timestamp(minutes(10)[0]), "next_tick": timestamp(minutes(20)[0])}
+    status = Status(started=timestamp(NOON), **told)
+    # When another one leads before the next tick is due, then that is what comes next
+    soon = World(status)
+    soon.now = minutes(12)[0]
+    soon.follow(plan())
+    soon.pass_until(*minutes(21))
+    assert soon.times() == minutes(20)
+    # When nobody led for an hour, then one tick is made up, and the next comes in its time
+    late = World(status)
+    late.now = minutes(65)[0]
+    late.follow(plan())
+    late.pass_until(*minutes(71))
+    assert late.times() == [minutes(65)[0] + timedelta(seconds=0.5), *minutes(70)]
+
+
+def test_a_tick_that_was_sent_but_not_told_has_the_same_id_again() -> None:
+    status = Status(started=timestamp(NOON), next_tick=timestamp(minutes(10)[0]))
+    ids = []
+    for _ in range(2):
+        world = World(status)
+        world.now = minutes(10.1)[0]
+        world.follow(plan())
+        world.pass_until(*minutes(11))
+        ids += [tick_id for _, tick_id in world.sent]
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (Status(), "nothing was promised"),
+        (Status(next_tick=timestamp(NOON - timedelta(minutes=10)), started=timestamp(NOON - timedelta(minutes=1))), "an earlier start's"),
+        (Status(next_tick=timestamp(NOON - timedelta(minutes=7)), started=timestamp(NOON - timedelta(days=1))), "another schedule's"),
+        (Status(next_tick=timestamp(NOON), last_tick=timestamp(NOON), started=timestamp(NOON - timedelta(days=1))), "it was sent"),
+    ],
+)  # fmt: skip
+def test_what_is_not_made_up(status: Status, why: str) -> None:
+    assert first_due(plan(), status, NOON + timedelta(seconds=5)) == NOON + timedelta(minutes=10), why
+
+
+def test_who_does_not_lead_ticks_nothing() -> None:
+    world = World()
+    world.follow(plan())
+    world.leads = False
+    world.pass_until(*minutes(21))
+    assert world.sent == []
+
+
+def test_a_tick_the_broker_did_not_take_is_tried_again() -> None:
+    world = World()
+    world.follow(plan())
+    world.away = True
+    world.pass_until(NOON + timedelta(minutes=10, seconds=5))
+    world.away = False
+    world.pass_until(*minutes(12))
+    assert len(world.sent) == 1
+
+
+def test_another_schedule_holds_from_now_and_another_lead_changes_no_tick() -> None:
+    world = World()
+    world.follow(plan())
+    world.pass_until(*minutes(9.9))
+    world.follow(plan(lead_s=4.0))
+    world.pass_until(*minutes(11))
+    world.follow(plan("*/7 * * * *"))
+    world.pass_until(*minutes(15))
+    world.follow(None)
+    world.pass_until(*minutes(40))
+    assert world.times() == minutes(10, 14)
+
+
+def test_real_time_ticks_follow_each_other_with_one_in_flight() -> None:
+    world = World()
+    world.follow(plan(""))
+    world.pass_until(NOON + timedelta(seconds=5))
+    assert len(world.sent) == 4
+    world.waiting = 1
+    world.pass_until(NOON + timedelta(seconds=10))
+    assert len(world.sent) == 4
+    world.waiting = 0
+    world.pass_until(NOON + timedelta(seconds=12))
+    assert len(world.sent) == 6
+
+
+def test_flows_of_one_minute_are_spread_over_the_jitter() -> None:
+    dues = [
+        Plan(FlowRef("default", f"f{n}").version(1), "t", "0 * * * *", "UTC", 1.0, jitter_s=30.0).after(NOON) - NOON
+        for n in range(300)
+    ]
+    spread = [(due - timedelta(hours=1)).total_seconds() for due in dues if due >= timedelta(hours=1)]
+    spread += [due.total_seconds() for due in dues if due < timedelta(hours=1)]
+    assert 0 <= min(spread) < 2
+    assert 28 < max(spread) <= 30
+    # And a flow's ticks keep their distance
+    one = plan("*/10 * * * *", jitter_s=30.0)
+    first = one.after(NOON)
+    assert one.after(first) - first == timedelta(minutes=10)
+
+
+def test_a_local_time_that_does_not_occur_or_occurs_twice_runs_once() -> None:
+    berlin = plan("30 2 * * *", "Europe/Berlin")
+    spring, autumn = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC)
+    for day in (spring, autumn):
+        due, dues = day, []
+        while (due := berlin.after(due)) < day + timedelta(days=3):
+            dues.append(due)
+        assert len(dues) == 3
