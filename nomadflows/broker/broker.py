@@ -13,17 +13,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
-from nomadflows.broker import accounts
+from nomadflows.broker import accounts, methods
 from nomadflows.broker.address import Address
 from nomadflows.broker.difference import Difference, Listed, difference
 from nomadflows.broker.faults import NOT_ALLOWED, ConnectionLost, NoAnswer
-from nomadflows.broker.link import Command, Link, Question, Reply
+from nomadflows.broker.link import Command, Link, Question
 from nomadflows.broker.management import Management, QueueTotals
 from nomadflows.broker.mover import Mover, Route, Target
 from nomadflows.broker.publishing import Confirms, message_properties
 from nomadflows.broker.topology import (
     Binding,
-    Exchange,
     Topology,
     aside_binding,
     aside_queue,
@@ -136,11 +135,13 @@ class Broker:
         self._declare(version.workspace, set_aside(topology, version.ref) if aside else topology)
 
     def _declare(self, workspace: str, wanted: Topology) -> None:
-        exchanges: list[Command] = [functools.partial(_declare_exchange, exchange=e) for e in wanted.all_exchanges]
-        queues: list[Command] = [
-            functools.partial(_declare_queue, name=q.name, arguments=dict(q.arguments)) for q in wanted.queues
+        exchanges: list[Command] = [
+            functools.partial(methods.declare_exchange, exchange=e) for e in wanted.all_exchanges
         ]
-        bindings: list[Command] = [functools.partial(_bind, binding=b) for b in wanted.bindings]
+        queues: list[Command] = [
+            functools.partial(methods.declare_queue, name=q.name, arguments=dict(q.arguments)) for q in wanted.queues
+        ]
+        bindings: list[Command] = [functools.partial(methods.bind, binding=b) for b in wanted.bindings]
         self._on(workspace, lambda link: link.batch(exchanges, queues, bindings))
 
     def drift(self, version: VersionRef, topology: Topology) -> Difference:
@@ -168,7 +169,7 @@ class Broker:
 
     def _depth(self, workspace: str, queue: str) -> Depth | None:
         try:
-            frame = self._on(workspace, lambda link: link.ask(functools.partial(_look, queue=queue)))
+            frame = self._on(workspace, lambda link: link.ask(functools.partial(methods.look, queue=queue)))
         except NotFound:
             return None
         return Depth(frame.method.message_count, frame.method.consumer_count)
@@ -193,7 +194,9 @@ class Broker:
 
     def feed_wake(self, version: VersionRef) -> None:
         """From now on each message for this version is also told to the controller."""
-        commands: list[Command] = [functools.partial(_bind, binding=binding) for binding in wake_bindings(version)]
+        commands: list[Command] = [
+            functools.partial(methods.bind, binding=binding) for binding in wake_bindings(version)
+        ]
         self._on(version.workspace, lambda link: link.batch(commands))
 
     def unfeed_wake(self, version: VersionRef) -> None:
@@ -227,7 +230,7 @@ class Broker:
             before.append(Binding(names[1], queue, key))
             successor = new.queue(parsed[1])
             if successor in taken and old.number - parsed[0].number < PREDECESSORS:
-                after.append(functools.partial(_bind, binding=Binding(names[1], successor, key)))
+                after.append(functools.partial(methods.bind, binding=Binding(names[1], successor, key)))
         # Bound twice for a moment rather than not at all: a message may come twice, but none is lost.
         self._on(new.workspace, lambda link: link.batch(after))
         self._unbind(new.workspace, before)
@@ -237,10 +240,10 @@ class Broker:
         """From now on rebounds of a flow return into a queue of their own. For a flow whose queues are full: what
         they refuse is held in the delays, which are shared, and there it is in the way of other flows' rebounds."""
         queue = aside_queue(ref)
-        declare: Command = functools.partial(_declare_queue, name=queue.name, arguments=dict(queue.arguments))
+        declare: Command = functools.partial(methods.declare_queue, name=queue.name, arguments=dict(queue.arguments))
         self._on(
             ref.workspace,
-            lambda link: link.batch([declare], [functools.partial(_bind, binding=aside_binding(ref))]),
+            lambda link: link.batch([declare], [functools.partial(methods.bind, binding=aside_binding(ref))]),
         )
         self._unbind(ref.workspace, [returns_binding(ref)])
 
@@ -251,10 +254,12 @@ class Broker:
         if self._depth(ref.workspace, ref.aside_queue) is None:
             return 0
         moved = self._bring_back(version)
-        self._on(ref.workspace, lambda link: link.batch([functools.partial(_bind, binding=returns_binding(ref))]))
+        self._on(
+            ref.workspace, lambda link: link.batch([functools.partial(methods.bind, binding=returns_binding(ref))])
+        )
         self._unbind(ref.workspace, [aside_binding(ref)])
         moved += self._bring_back(version)  # what came while the ways changed
-        self._count(ref.workspace, [functools.partial(_delete, queue=ref.aside_queue)])
+        self._count(ref.workspace, [functools.partial(methods.delete, queue=ref.aside_queue)])
         return moved
 
     def _bring_back(self, version: VersionRef) -> int:
@@ -282,7 +287,13 @@ class Broker:
         is delayed, since that lies among the messages of other flows: it comes back."""
         queues = [*(version.queue(step) for step in steps), version.ref.aside_queue]
         present = [queue for queue in queues if self._depth(version.workspace, queue) is not None]
-        return self._count(version.workspace, [functools.partial(_purge, queue=queue) for queue in present])
+        return self._count(version.workspace, [functools.partial(methods.purge, queue=queue) for queue in present])
+
+    def close_input(self, version: VersionRef) -> None:
+        """From now on nothing can be published to the version: whoever tries is refused, and may look for its
+        successor. What its queues hold stays."""
+        if self._has_vhost(version.workspace):
+            self._delete_exchanges(version.workspace, [version.exchange])
 
     def delete_version(self, version: VersionRef, topology: Topology) -> int:
         """Delete a version's exchanges, queues and account; how many ready messages went with them. What is not
@@ -301,31 +312,31 @@ class Broker:
         if self._has_exchange(version.workspace, ref.returns_exchange):
             self._unbind(version.workspace, [wake_return_binding(version)])
         gone = [queue.name for queue in (*topology.rebound_queues, *topology.step_queues)]
-        dropped = self._count(version.workspace, [functools.partial(_delete, queue=name) for name in gone])
+        dropped = self._count(version.workspace, [functools.partial(methods.delete, queue=name) for name in gone])
         if not self._has_exchange(version.workspace, ref.returns_exchange):
-            dropped += self._count(version.workspace, [functools.partial(_delete, queue=ref.aside_queue)])
+            dropped += self._count(version.workspace, [functools.partial(methods.delete, queue=ref.aside_queue)])
         return dropped
 
     def _has_exchange(self, workspace: str, name: str) -> bool:
         try:
-            self._on(workspace, lambda link: link.ask(functools.partial(_look_for_exchange, name=name)))
+            self._on(workspace, lambda link: link.ask(functools.partial(methods.look_for_exchange, name=name)))
         except NotFound:
             return False
         return True
 
     def _delete_exchanges(self, workspace: str, names: Sequence[str]) -> None:
-        questions: list[Question] = [functools.partial(_delete_exchange, name=name) for name in names]
+        questions: list[Question] = [functools.partial(methods.delete_exchange, name=name) for name in names]
         self._on(workspace, lambda link: link.ask_all(questions))
 
     def _unbind(self, workspace: str, bindings: Sequence[Binding]) -> None:
-        questions: list[Question] = [functools.partial(_unbind, binding=binding) for binding in bindings]
+        questions: list[Question] = [functools.partial(methods.unbind, binding=binding) for binding in bindings]
         self._on(workspace, lambda link: link.ask_all(questions))
 
     def delete_flow(self, ref: FlowRef) -> int:
         """Delete what outlives versions: the errors and the dead queue. How many messages went with them."""
         if not self._has_vhost(ref.workspace):
             return 0
-        return self._count(ref.workspace, [functools.partial(_delete, queue=q.name) for q in flow_queues(ref)])
+        return self._count(ref.workspace, [functools.partial(methods.delete, queue=q.name) for q in flow_queues(ref)])
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -382,50 +393,3 @@ def totals_of(version: VersionRef, queues: Mapping[str, QueueTotals], steps: Col
     if steps is not None:
         found = {step: found[step] for step in steps if step in found}
     return Totals(found, sum(queues[name].ready + queues[name].unacked for name in waiting if name in queues))
-
-
-# ── methods of a channel ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _declare_exchange(channel: Any, *, exchange: Exchange) -> None:
-    channel.exchange_declare(
-        exchange.name,
-        exchange.type,
-        durable=True,
-        auto_delete=exchange.auto_delete,
-        arguments=dict(exchange.arguments),
-    )
-
-
-def _look_for_exchange(channel: Any, reply: Reply, *, name: str) -> None:
-    channel.exchange_declare(name, passive=True, callback=reply)
-
-
-def _declare_queue(channel: Any, *, name: str, arguments: dict[str, Any]) -> None:
-    channel.queue_declare(name, durable=True, arguments=arguments)
-
-
-def _bind(channel: Any, *, binding: Binding) -> None:
-    bind = channel.queue_bind if binding.to == "queue" else channel.exchange_bind
-    bind(binding.destination, binding.source, binding.key, dict(binding.arguments))
-
-
-def _unbind(channel: Any, reply: Reply, *, binding: Binding) -> None:
-    unbind = channel.queue_unbind if binding.to == "queue" else channel.exchange_unbind
-    unbind(binding.destination, binding.source, binding.key, dict(binding.arguments), callback=reply)
-
-
-def _look(channel: Any, reply: Reply, *, queue: str) -> None:
-    channel.queue_declare(queue, passive=True, callback=reply)
-
-
-def _purge(channel: Any, reply: Reply, *, queue: str) -> None:
-    channel.queue_purge(queue, callback=reply)
-
-
-def _delete(channel: Any, reply: Reply, *, queue: str) -> None:
-    channel.queue_delete(queue, callback=reply)
-
-
-def _delete_exchange(channel: Any, reply: Reply, *, name: str) -> None:
-    channel.exchange_delete(name, callback=reply)
