@@ -28,7 +28,7 @@ LIMITS: Final[dict[str, Any]] = {
     "max_string_length": 10_485_760,
     "max_result_size": 10_485_760,
 }
-BINDABLE: Final = ("getPassthrough", "getFlowVariables")
+BINDABLE: Final = ("getPassthrough", "getFlowVariables", "moment")
 MAX_DEPTH: Final = 20
 
 # For "did you mean" only; what exists is the engine's to say.
@@ -78,6 +78,8 @@ def check_expression(source: str) -> Iterator[MappingError]:
         yield error
         return
     for name in sorted(set(reads["bindings"]) - set(BINDABLE)):
+        if "moment" in reads["bindings"] and f"${name}" not in source and _is_date_method(name):
+            continue  # `$moment().add(…)`: the engine counts a called member among the names
         at = max(source.find(f"${name}"), 0)
         yield MappingError(f"${name} is not defined{_did_you_mean(name)} {_where(source, at)}", position=at)
 
@@ -94,6 +96,14 @@ class Expression:
         self._compiled = _compile(self.source)
         reads = self._compiled.reads()
         self._needs = BINDABLE if reads.get("everyBinding") else tuple(n for n in BINDABLE if n in reads["bindings"])
+        self._functions: Mapping[str, Callable[..., Any]] = {}
+        self._shift = 0  # characters before the source in what is compiled
+        if "moment" in self._needs:
+            from nomadflows.model import moment  # late: most mappings have no dates
+
+            self._functions = moment.BINDINGS
+            self._compiled = _compile(f"{moment.PRELUDE}{self.source})")
+            self._shift = len(moment.PRELUDE)
 
     def value(
         self,
@@ -110,6 +120,8 @@ class Expression:
             return self._compiled.evaluate(body, bindings, **LIMITS)
         except jlens.JlensError as error:
             raise self._located(error) from error
+        except (ValueError, TypeError, OverflowError) as error:  # of `$moment`'s functions
+            raise MappingError(str(error)) from error
 
     def body(
         self,
@@ -136,11 +148,15 @@ class Expression:
 
     def _bindings(
         self, passthrough: Mapping[str, Any] | None, variables: Mapping[str, Any] | None
-    ) -> dict[str, Callable[[], Any]] | None:
+    ) -> dict[str, Callable[..., Any]] | None:
         if not self._needs:
             return None
         known = {"getPassthrough": dict(passthrough or {}), "getFlowVariables": dict(variables or {})}
-        return {name: lambda name=name: known[name] for name in self._needs}  # type: ignore[misc]
+        bound = dict(self._functions)
+        for name in self._needs:
+            if name in known:
+                bound[name] = lambda name=name: known[name]
+        return bound
 
     def _join(self, mapping: object) -> str:
         """One expression out of many, remembering which characters came from where."""
@@ -178,13 +194,14 @@ class Expression:
     def _located(self, error: jlens.JlensError) -> MappingError:
         """Says which of the joined expressions failed, and where in it."""
         message = str(error).rstrip(". ")
-        if error.position is None:
+        if error.position is None or error.position < self._shift:
             return MappingError(message)
+        position = error.position - self._shift
         for start, end, path in self._spans:
-            if start <= error.position <= end:
-                at = error.position - start
+            if start <= position <= end:
+                at = position - start
                 return MappingError(f"{message} {_where(self.source[start:end], at)}", path=path, position=at)
-        return MappingError(f"{message} {_where(self.source, error.position)}", position=error.position)
+        return MappingError(f"{message} {_where(self.source, position)}", position=position)
 
 
 def _compile(source: str) -> jlens.Expression:
@@ -197,6 +214,12 @@ def _compile(source: str) -> jlens.Expression:
 
 
 _BOOLEAN: Final = _compile("$boolean(v)")
+
+
+def _is_date_method(name: str) -> bool:
+    from nomadflows.model import moment
+
+    return name in moment.METHODS
 
 
 def _did_you_mean(name: str) -> str:
