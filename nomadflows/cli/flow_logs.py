@@ -37,11 +37,20 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
     metavar="N",
     help="Only the last N lines of each process; about N with --follow.",
 )
+@click.option("--execution", metavar="ID", default="", help="Only what was logged while working on this execution.")
 @click.option("--raw", is_flag=True, help="Lines as the step wrote them: JSON.")
 @click.option("--stream", type=click.Choice([*_STREAMS, "both"]), default="both", show_default=True)
 @pass_session
 def logs(
-    session: Session, *, flow: str, steps: tuple[str, ...], follow: bool, tail: int | None, raw: bool, stream: str
+    session: Session,
+    *,
+    flow: str,
+    steps: tuple[str, ...],
+    follow: bool,
+    tail: int | None,
+    execution: str,
+    raw: bool,
+    stream: str,
 ) -> None:
     """Print what the steps log.
 
@@ -52,6 +61,7 @@ def logs(
       nomadflows flow logs orders-to-warehouse
       nomadflows flow logs orders-to-warehouse --step store --follow
       nomadflows flow logs orders-to-warehouse -n 20 --stream stderr
+      nomadflows flow logs orders-to-warehouse --execution 0b6c5f0e-7d0c-4f7e-9a53-5a3a1d0a2f11
     """
     ref = session.ref(flow)
     record = existing(session, ref)
@@ -59,12 +69,19 @@ def logs(
     streams = _STREAMS if stream == "both" else (stream,)
     if follow:
         history = None if tail is None else tail * _BYTES_A_LINE
-        Follower(session, ref, _Printer(steps, raw=raw), steps=steps, streams=streams, history_bytes=history).run()
+        Follower(
+            session,
+            ref,
+            _Printer(steps, raw=raw, execution=execution),
+            steps=steps,
+            streams=streams,
+            history_bytes=history,
+        ).run()
         return
     allocations = _allocations(session, record, steps)
     if not allocations:
         click.echo(f"{ref} is {record.status.value.state}: Nomad knows no process of it.", err=True)
-    printer = _Printer([allocation.group for allocation in allocations], raw=raw)
+    printer = _Printer([allocation.group for allocation in allocations], raw=raw, execution=execution)
     found = [
         (moment, allocation, line)
         for allocation in allocations
@@ -129,6 +146,11 @@ def log_text(line: str) -> str:
     return f"{text}: {cause}" if cause else text
 
 
+def of_execution(line: str, execution: str) -> bool:
+    """Whether a line was logged during a call of that execution; a line that is no record belongs to none."""
+    return execution in line and (_record(line) or {}).get("threadId") == execution
+
+
 def _record(line: str) -> dict[str, Any] | None:
     """A line of structured log, or None."""
     try:
@@ -141,13 +163,16 @@ def _record(line: str) -> dict[str, Any] | None:
 class _Printer:
     """Whole lines, one at a time, each with the name of its step in that step's colour."""
 
-    def __init__(self, steps: Sequence[str], *, raw: bool) -> None:
+    def __init__(self, steps: Sequence[str], *, raw: bool, execution: str = "") -> None:
+        self._execution = execution
         self._shown = str if raw else log_text
         self._lock = threading.Lock()
         self._colours: dict[str, str] = {}
         self._width = max(map(len, steps), default=0)
 
     def line(self, allocation: AllocView, text: str) -> None:
+        if self._execution and not of_execution(text, self._execution):
+            return
         with self._lock:
             step = allocation.group
             colour = self._colours.setdefault(step, _COLOURS[len(self._colours) % len(_COLOURS)])
