@@ -15,7 +15,7 @@ from nomadflows.clients import per_thread
 from nomadflows.controller import metrics
 from nomadflows.controller.reconciler import EXPECTED, Reconciler
 from nomadflows.controller.scheduler import Scheduler
-from nomadflows.controller.signals import Inbox, NomadEvents, Resync
+from nomadflows.controller.signals import Inbox, NomadEvents, Resync, Sweep
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
 from nomadflows.model.component import ComponentVersion
@@ -52,6 +52,7 @@ class Leader:
             Resync(self._clients, self._queue, self._workspace, fence),
             Inbox(self._clients, self._queue, self._versions, self._scheduler, fence),
             NomadEvents(self._clients, self._queue),
+            Sweep(self._clients, self._queue, self._known_workspaces),
         ]
         self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
 
@@ -105,6 +106,10 @@ class Leader:
                 outcome = "done"
                 self._queue.done(ref, again)
             metrics.LOOK.labels(outcome).observe(time.monotonic() - began)
+
+    def _known_workspaces(self) -> list[str]:
+        with self._workspaces_lock:
+            return sorted(self._workspaces)
 
     def _workspace(self, workspace: str) -> None:
         """A workspace that has flows has a vhost to listen on."""

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 _INBOX_WAIT_S: Final = 60.0
 _PAUSE_S: Final = 1.0
 RESYNC_S: Final = 300.0
+SWEEP_S: Final = 30.0
 
 
 class _Thread:
@@ -129,6 +130,28 @@ class NomadEvents(_Thread):
             version = VersionRef.parse_job(event.namespace, event.job_id)
             if version is not None:
                 self._queue.add(version.ref)
+
+
+class Sweep(_Thread):
+    """Messages that came into a step's queue past its flow's exchange, which the wake queue does not hear of.
+
+    One listing for each workspace. A flow that holds messages is looked at; only a parked one has anything to do.
+    """
+
+    def __init__(self, clients: Callable[[], Clients], queue: WorkQueue, workspaces: Callable[[], list[str]]) -> None:
+        super().__init__("sweep")
+        self._clients = clients
+        self._queue = queue
+        self._workspaces = workspaces
+
+    def _turn(self) -> None:
+        self._closed.wait(SWEEP_S)
+        for workspace in self._workspaces():
+            totals = self._clients().broker.workspace_totals(workspace)
+            for exchange in holding({name: queue.ready for name, queue in totals.items()}):
+                version = VersionRef.parse_job(workspace, exchange)
+                if version is not None:
+                    self._queue.add(version.ref)
 
 
 class Resync(_Thread):
