@@ -1,0 +1,393 @@
+"""Components of Node's library and of Python in one flow, held to what breaks a naive platform.
+
+Numbers are those of the rows of the table in docs/contract.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+
+from nomadflows.broker.wire import Crypto, Reply, decode_reply, new_id, platform_message
+from nomadflows.model.names import FlowRef, input_key
+from nomadflows.packing import install, read_component
+from nomadflows.settings import home
+from tests.conftest import Servers
+from tests.world import COMPONENTS, World, eventually
+
+pytestmark = pytest.mark.stack
+
+Json = dict[str, Any]
+TIMEOUT_S = 10
+
+
+@pytest.fixture
+def node_world_of(world: World) -> Callable[..., World]:
+    """A controller with such settings, the Python probe and the Node probe; npm's work is done once a run."""
+
+    def start(**variables: str) -> World:
+        world.deploy()
+        if world.store.component("node-probe", "1.0.0") is None:
+            folder = COMPONENTS / "node_probe"
+            world.store.put_component(install(read_component(folder), folder, home()))
+        world.start_controller(**variables)
+        return world
+
+    return start
+
+
+@pytest.fixture
+def node_world(node_world_of: Callable[..., World]) -> World:
+    return node_world_of()
+
+
+def chain(*steps: Json, idle_after: str = "30s") -> Json:
+    return {"idle_after": idle_after, "steps": list(steps)}
+
+
+def step(name: str, use: str, **more: Any) -> Json:
+    found: Json = {"id": name, "use": use}
+    if "map" in more:
+        found["map"] = more.pop("map")
+    if "credential" in more:
+        found["credential"] = more.pop("credential")
+    return {**found, "with": {key: str(value) for key, value in more.items()}} if more else found
+
+
+def publish(world: World, flow: FlowRef, channel: Any, reply_to: str) -> Crypto:
+    """A caller's message into the flow; what its answer is encrypted with."""
+    version = flow.version(world.status(flow).input_version)
+    secret = world.vault.version_secret(version)
+    crypto = Crypto(secret.crypto_password, secret.crypto_iv)
+    content = {"id": new_id(), "body": {"n": 7}, "headers": {}}
+    sent = platform_message(
+        crypto, content, workspace=flow.workspace, flow=flow.flow, exec_id=version.job_id, reply_to=reply_to
+    )
+    properties = pika.BasicProperties(headers=sent.headers, delivery_mode=2)
+    channel.basic_publish(version.exchange, input_key("receive"), sent.body, properties)
+    return crypto
+
+
+def answer(world: World, flow: FlowRef, key: str) -> Reply:
+    """What the flow answers on a reply key, as the gateway reads it."""
+    with world.channel() as channel:
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, flow.version(world.status(flow).input_version).exchange, key)
+        crypto = publish(world, flow, channel, key)
+
+        def got() -> tuple[Any, bytes] | None:
+            _, properties, body = channel.basic_get(queue, auto_ack=True)
+            return None if body is None else (properties, body)
+
+        properties, body = eventually("the flow answers", got, TIMEOUT_S)
+    return decode_reply(crypto, body, properties.headers)
+
+
+def test_node_and_python_steps_feed_each_other_and_share_the_passthrough(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flow = node_world.start_flow(
+        "both-ways",
+        chain(
+            step("receive", "node-probe:receive"),
+            step("in-python", "probe:relay"),
+            step("old-style", "node-probe:legacy", map={"n": "n"}),
+            step("note", "probe:relay", out=out, map={"n": "$getPassthrough().receive.body.n"}),
+        ),
+    )
+    node_world.send(flow, range(20))
+    assert set(node_world.all_arrive(out, range(20)).values()) == {1}
+
+
+def test_row_2_messages_that_share_an_id_are_all_processed_by_either(node_world: World, tmp_path: Path) -> None:
+    node_out, python_out = tmp_path / "node", tmp_path / "python"
+    several = {**step("in-python", "probe:relay", out=python_out), "prefetch": 4}
+    flow = node_world.start_flow(
+        "same-id",
+        chain(
+            step("receive", "node-probe:receive"),
+            step("many", "node-probe:many", times=10),
+            step("in-node", "node-probe:echo", out=node_out),
+            several,
+        ),
+    )
+    node_world.send(flow, range(3))
+    wanted = [n * 100 + part for n in range(3) for part in range(10)]
+    for out in (node_out, python_out):
+        counts = node_world.all_arrive(out, wanted)  # type: ignore[arg-type]
+        assert set(counts.values()) == {1}
+
+
+def test_row_3_a_rebound_with_a_long_reason_comes_back(node_world: World, tmp_path: Path) -> None:
+    out, tries = tmp_path / "out", tmp_path / "tries"
+    flow = node_world.start_flow(
+        "long-reason",
+        chain(
+            step("receive", "probe:receive"),
+            step("later", "node-probe:rebound", tries=tries, times=1, length=9_000, out=out),
+        ),
+    )
+    node_world.send(flow, range(2))
+    node_world.all_arrive(out, range(2), 40)
+    times = [float(line.split()[1]) for line in tries.read_text().splitlines() if line.startswith("0 ")]
+    assert 14 < times[1] - times[0] < 25
+
+
+def test_row_4_5_6_a_broker_that_dies_under_node_steps_loses_nothing(
+    node_world: World, servers: Servers, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    flow = node_world.start_flow(
+        "outage",
+        chain(
+            step("receive", "node-probe:receive"),
+            step("slow", "node-probe:slow", work_ms=20),
+            step("note", "probe:relay", out=out),
+        ),
+    )
+    node_world.send(flow, range(100))
+    servers.restart("rabbitmq")
+    node_world.send(flow, range(100, 150))
+    node_world.all_arrive(out, range(150), 120)
+
+
+def test_row_7_what_no_queue_takes_is_kept_where_people_see_it(node_world: World) -> None:
+    flow = node_world.start_flow("unroutable", chain(step("receive", "node-probe:reply", shape="message")))
+
+    def unrouted() -> int:
+        with node_world.channel() as channel:
+            return int(channel.queue_declare("nomadflows.unrouted", passive=True).method.message_count)
+
+    before = unrouted()
+    # Given a caller who has hung up: nothing is bound to its reply key any more
+    with node_world.channel() as channel:
+        publish(node_world, flow, channel, reply_to="nobody")
+    # Then the answer is where what found no queue is kept
+    eventually("the message without a queue is there", lambda: unrouted() > before)
+
+
+@pytest.mark.parametrize("shape", ["httpReply", "message"])
+def test_row_9_a_reply_is_read_in_both_shapes(node_world: World, shape: str) -> None:
+    flow = node_world.start_flow(f"reply-{shape.lower()}", chain(step("receive", "node-probe:reply", shape=shape)))
+    found = answer(node_world, flow, "reply.one")
+    assert found.status == (201 if shape == "message" else 202)
+    assert (json.loads(found.body) if isinstance(found.body, str) else found.body) == {"answer": 7}
+
+
+def test_row_9_an_error_is_a_reply_too(node_world: World) -> None:
+    flow = node_world.start_flow("reply-error", chain(step("receive", "node-probe:throwing")))
+    found = answer(node_world, flow, "reply.two")
+    assert (found.status, found.failed) == (500, True)
+    assert "cannot do 7" in str(found.body)
+
+
+def test_row_11_a_snapshot_outlives_the_process(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "ticks"
+    flow = node_world.start_flow("snapshot", chain(step("count", "node-probe:count", out=out)))
+    node_world.send(flow, range(3), step="count")
+    node_world.all_arrive(out, range(1, 4))
+    eventually("the snapshot is kept", lambda: node_world.store.snapshot(flow, "count"))
+    eventually(
+        "its newest state is kept",
+        lambda: node_world.store.snapshots(flow)["count"] == {"ticks": 3},
+    )
+    assert node_world.kill_step(flow, "count") == 1
+    node_world.send(flow, range(1), step="count")
+    node_world.all_arrive(out, range(1, 5))
+
+
+def test_a_process_that_dies_in_the_middle_of_a_message_gets_it_again(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flow = node_world.start_flow(
+        "crash",
+        chain(step("receive", "probe:receive"), step("dies", "node-probe:crash", tries=tmp_path / "tries", out=out)),
+    )
+    node_world.send(flow, range(3))
+    assert set(node_world.all_arrive(out, range(3)).values()) == {1}
+
+
+def test_a_node_step_gets_its_credential_from_the_api_and_may_renew_it(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "config"
+    node_world.vault.set_credential("default", "shop-api", {"user": "shop", "token": "first"})
+    node_world.vault.set_credential("default", "not-its-own", {"token": "other"})
+    flow = node_world.start_flow(
+        "credential",
+        chain(
+            step("receive", "probe:receive"),
+            step("renew", "node-probe:keys", credential="shop-api"),
+            step("show", "node-probe:config", credential="shop-api", out=out),
+        ),
+    )
+    node_world.send(flow, range(1))
+    found = json.loads(eventually("it ran", lambda: out.exists() and out.read_text()))
+    # Then the credential is in its configuration and nowhere in its environment
+    assert {"user": "shop", "token": "first", "_account": "shop-api"}.items() <= found["cfg"].items()
+    assert not [name for name, value in found["env"].items() if value in {"shop", "first"}]
+    assert "VAULT_TOKEN" not in found["env"]
+    assert found["env"]["ELASTICIO_AMQP_URI"].endswith("?frameMax=131072&heartbeat=30")
+    # And what it emitted as updateKeys is in Vault
+    eventually(
+        "the credential is renewed",
+        lambda: node_world.vault.read_credential("default", "shop-api") == {"user": "shop", "token": "renewed-0"},
+    )
+    # And its key opens no credential that its flow does not name
+    user, key = found["env"]["ELASTICIO_API_USERNAME"], found["env"]["ELASTICIO_API_KEY"]
+    assert call(node_world, "GET", "/v2/workspaces/default/secrets/shop-api", user, key)[0] == 200
+    assert call(node_world, "GET", "/v2/workspaces/default/secrets/not-its-own", user, key)[0] == 404
+    assert call(node_world, "GET", "/v2/workspaces/other/secrets/shop-api", user, key)[0] == 403
+    assert call(node_world, "PUT", "/v1/accounts/not-its-own", user, key, {"keys": {"token": "mine"}})[0] == 404
+    assert call(node_world, "GET", "/v2/workspaces/default/secrets/shop-api", user, "wrong")[0] == 401
+    assert node_world.vault.read_credential("default", "not-its-own") == {"token": "other"}
+    # And the start-up state is kept once
+    path = "/sailor-support/hooks/task/credential/startup/data"
+    answers = [
+        call(node_world, method, path, user, key, {"id": 1}) for method in ("POST", "POST", "GET", "DELETE", "GET")
+    ]
+    assert [status for status, _ in answers] == [201, 409, 200, 204, 404]
+    assert json.loads(answers[2][1]) == {"id": 1}
+    assert call(node_world, "GET", "/sailor-support/hooks/task/other/startup/data", user, key)[0] == 404
+    listed = json.loads(call(node_world, "GET", "/v2/flows/", user, key)[1])
+    assert "credential" in [flow["attributes"]["name"] for flow in listed["data"]]
+
+
+@pytest.mark.parametrize("language", ["node", "python"])
+def test_row_12_a_step_that_never_finishes_a_message_is_restarted(
+    world: World, node_world_of: Callable[..., World], tmp_path: Path, language: str
+) -> None:
+    hurt = node_world_of(NOMADFLOWS_STALLED_AFTER="6")
+    out, tries = tmp_path / "out", tmp_path / "tries"
+    hangs = (
+        step("hangs", "node-probe:hang", tries=tries, out=out)
+        if language == "node"
+        else step("hangs", "probe:relay", out=out, work_ms=600_000)
+    )
+    flow = hurt.start_flow(f"hang-{language}", chain(step("receive", "probe:receive"), hangs))
+    # Given a message that is never finished, and ones that wait behind it
+    hurt.send(flow, range(3))
+    before = eventually("it has a process", lambda: hurt.step_pids(flow, "hangs"))
+    if language == "node":
+        eventually("it hangs", tries.exists)
+        Path(f"{tries}.cured").touch()
+    # Then its process is replaced, though it heeds no signal, and the history says why
+    eventually("it is restarted", lambda: "StepHangs" in [event.reason for event in hurt.events(flow)], 40)
+    eventually("another process", lambda: set(hurt.step_pids(flow, "hangs")).isdisjoint(before), 60)
+    if language == "node":
+        assert set(hurt.all_arrive(out, range(3)).values()) == {1}
+
+
+def test_row_8_a_step_that_stays_without_a_consumer_is_restarted(
+    world: World, node_world_of: Callable[..., World], tmp_path: Path
+) -> None:
+    hurt = node_world_of(NOMADFLOWS_DEAF_AFTER="4")
+    out = tmp_path / "out"
+    flow = hurt.start_flow(
+        "deaf", chain(step("receive", "node-probe:receive"), step("note", "node-probe:echo", out=out))
+    )
+    # Given somebody deletes a queue under a live step: the library stays alive and never consumes again
+    with hurt.channel() as channel:
+        channel.queue_delete(flow.version(1).queue("note"))
+    # Then the queue is made again, and the step too
+    eventually("it is restarted", lambda: "StepHangs" in [event.reason for event in hurt.events(flow)], 60)
+    eventually("it consumes", lambda: all(s.consumers for s in hurt.status(flow).steps), 60)
+    hurt.send(flow, range(3))
+    hurt.all_arrive(out, range(3))
+
+
+def test_errors_are_listed_shown_and_retried(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flow = node_world.start_flow(
+        "repair",
+        chain(
+            step("receive", "probe:receive"),
+            step("picky", "node-probe:throwing", only=1),
+            step("note", "probe:relay", out=out, map={"n": "n", "first": "$getPassthrough().receive.body.n"}),
+            idle_after="5m",
+        ),
+    )
+    # Given a message that a step fails on
+    node_world.send(flow, range(3))
+    node_world.all_arrive(out, [0, 2])  # type: ignore[arg-type]
+    listed = eventually("the error is listed", lambda: command("flow", "errors", "repair", "--each"))
+    assert [(e["step"], e["name"], e["message"]) for e in listed] == [("picky", "Error", "cannot do 1: ")]
+    assert [e["count"] for e in command("flow", "errors", "repair")] == [1]
+    # Then its input is shown, and the rejected message itself
+    shown = command("flow", "errors", "repair", listed[0]["id"])
+    assert shown["input"]["body"] == {"n": 1}
+    assert [d["step"] for d in command("flow", "dead", "repair")] == ["picky"]
+    # When it is retried with a mended body
+    body = tmp_path / "body.json"
+    body.write_text('{"n": 11}')
+    assert command("flow", "retry", "repair", listed[0]["id"], "--body", str(body)) == {"retried": 1}
+    # Then it goes on, and the list is empty
+    node_world.all_arrive(out, [0, 2, 11])  # type: ignore[arg-type]
+    assert command("flow", "errors", "repair", "--each") == []
+    # And what was rejected can be tried again as it was, or dropped
+    assert command("flow", "dead", "repair", "--step", "picky", "--replay") == {"replayed": 1}
+    dead = eventually("it failed again", lambda: command("flow", "dead", "repair"), 60)
+    assert command("flow", "dead", "repair", dead[0]["id"], "--drop") == {"dropped": 1}
+    assert command("flow", "dead", "repair") == []
+
+
+def command(*words: str) -> Any:
+    """What a command answers in JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nomadflows", *words, "-o", "json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def call(world: World, method: str, path: str, user: str, key: str, body: object = None) -> tuple[int, bytes]:
+    """One request to the component API."""
+    proof = base64.b64encode(f"{user}:{key}".encode()).decode()
+    data = None if body is None or method in {"GET", "DELETE"} else json.dumps(body).encode()
+    headers = {"Authorization": f"Basic {proof}", "Content-Type": "application/json"}
+    request = urllib.request.Request(world.settings.component_api + path, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_many_messages_through_both_with_steps_killed_lose_nothing(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flow = node_world.start_flow(
+        "both-chaos",
+        chain(
+            step("receive", "node-probe:receive"),
+            step("in-python", "probe:relay", map={"n": "n"}),
+            step("last", "node-probe:echo", out=out),
+        ),
+    )
+    numbers = range(2_000)
+    stop = threading.Event()
+    steps = ["receive", "mapper:receive:in-python", "in-python", "last"]
+    killed = []
+
+    def kill() -> None:
+        while not stop.wait(8):
+            steps.append(steps.pop(0))
+            killed.append(node_world.kill_step(flow, steps[0]))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        node_world.send(flow, numbers)
+        counts = node_world.all_arrive(out, numbers, 300)
+    finally:
+        stop.set()
+        killer.join()
+    # At least once: only what a step held as it died may be seen twice.
+    assert sum(counts.values()) - len(counts) <= sum(killed) * 2
