@@ -19,7 +19,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from nomadflows.broker.address import Address
 from nomadflows.broker.faults import SERVER, ConnectionLost, NoAnswer, innermost, of_channel, of_opening
 from nomadflows.broker.publishing import message_properties
-from nomadflows.model.errors import NomadflowsError, NotFound
+from nomadflows.model.errors import NomadflowsError
 
 OnReply = Callable[[Mapping[str, Any], bytes], object]
 OnLost = Callable[[], object]
@@ -286,6 +286,3 @@ class Pipeline:
 
     def _late(self) -> NomadflowsError:
         return NoAnswer(SERVER, str(self._address), f"no answer in {self._timeout:g} s")
-
-
-__all__ = ["NotFound", "Pipeline"]

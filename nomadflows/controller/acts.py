@@ -334,6 +334,7 @@ class Acts:
 
     def retire(self, look: Look, decision: Decision) -> None:
         old = self.versions.get(self.clients.store, look.seen.ref.version(look.seen.status.replacing))
+        self.clients.broker.close_input(old.ref)  # a late publisher must not put anything behind what is moved now
         try:
             moved, dead = self._move_leftovers(old, _required(look))
         except QueueFull:

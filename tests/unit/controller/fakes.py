@@ -253,6 +253,10 @@ class FakeBroker:
         return count + gone
 
     @call
+    def close_input(self, version: VersionRef) -> None:
+        self.servers.exchanges.discard(version.exchange)
+
+    @call
     def delete_version(self, version: VersionRef, topology: Topology) -> int:
         s = self.servers
         s.exchanges -= {exchange.name for exchange in topology.exchanges}
