@@ -94,13 +94,24 @@ def versions(session: Session, name: str) -> None:
       nomadflows component versions files
     """
     rows = [
-        {"component": v.name, "version": v.version, "language": v.language, "node": v.location.get("node", ""), "deployed": v.at, "digest": v.digest}
+        {
+            "component": v.name,
+            "version": v.version,
+            "language": v.language,
+            "node": v.location.get("node", ""),
+            "deployed": v.at,
+            "digest": v.digest,
+        }
         for v in _known(session, name)
     ]
-    output.emit(session.output, rows, lambda: output.table(
-        ["VERSION", "LANGUAGE", "NODE", "DEPLOYED", "DIGEST"],
-        [[r["version"], r["language"], r["node"], r["deployed"], r["digest"][:19]] for r in rows],
-    ))
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["VERSION", "LANGUAGE", "NODE", "DEPLOYED", "DIGEST"],
+            [[r["version"], r["language"], r["node"], r["deployed"], r["digest"][:19]] for r in rows],
+        ),
+    )
 
 
 @component.command()
@@ -154,11 +165,14 @@ def delete(session: Session, name: str) -> None:
     if "builtin" in chosen.location:
         raise Refused(f"{chosen.ref} is built in: the next controller would record it again")
     users = [
-        str(record.ref) for record in session.store.flows()
+        str(record.ref)
+        for record in session.store.flows()
         if chosen.ref in {*record.status.value.components.values(), *record.status.value.incoming_components.values()}
     ]
     if users:
-        raise Refused(f"{chosen.ref} is used by {', '.join(users)}", hint="stop them, or publish versions that use another")
+        raise Refused(
+            f"{chosen.ref} is used by {', '.join(users)}", hint="stop them, or publish versions that use another"
+        )
     session.store.delete_component(base, number)
     uninstall(chosen, home())
     output.emit(session.output, {"deleted": chosen.ref}, lambda: f"{chosen.ref} is deleted")
