@@ -24,7 +24,6 @@ from nomadflows.devstack.state import ServerView
 from nomadflows.model.errors import Refused
 from nomadflows.settings import Settings, cache, load_settings
 
-
 # How long an example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("nomadflows", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("nomadflows")

@@ -86,17 +86,19 @@ class Envelope:
     def __init__(self, settings: Settings) -> None:
         self._delivery_mode = _PERSISTENT if settings.persistent else _TRANSIENT
         self._tail = bytes((self._delivery_mode,))
-        self._own = table_entries({
-            "execId": settings.exec_id,
-            "taskId": settings.flow,
-            "workspaceId": settings.workspace,
-            "containerId": settings.container,
-            "userId": settings.user,
-            "stepId": settings.step,
-            "compId": settings.component,
-            "function": settings.function,
-            **settings.extra_headers,
-        })
+        self._own = table_entries(
+            {
+                "execId": settings.exec_id,
+                "taskId": settings.flow,
+                "workspaceId": settings.workspace,
+                "containerId": settings.container,
+                "userId": settings.user,
+                "stepId": settings.step,
+                "compId": settings.component,
+                "function": settings.function,
+                **settings.extra_headers,
+            }
+        )
 
     def of_call(self, incoming: wire.Headers) -> wire.Headers:
         """The headers that all outputs of one call share, apart from those of the process."""

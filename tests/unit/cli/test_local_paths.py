@@ -18,7 +18,8 @@ steps:
 
 
 @pytest.mark.parametrize(
-    ("written", "stored"), [("in/orders", "{folder}/in/orders"), ("/srv/orders", "/srv/orders"), ("~/orders", "~/orders")]
+    ("written", "stored"),
+    [("in/orders", "{folder}/in/orders"), ("/srv/orders", "/srv/orders"), ("~/orders", "~/orders")],
 )
 def test_a_relative_path_is_meant_from_the_flow_files_folder(tmp_path: Path, written: str, stored: str) -> None:
     file = tmp_path / "flow.yaml"

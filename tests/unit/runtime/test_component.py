@@ -41,8 +41,8 @@ def test_spellings_of_main(folder, main, file):
     ("def process(*arguments): ...", True, False),
     ("async def process(message, config, snapshot): ...", False, True),
     ("async def process(message, config, snapshot, context): yield 1", True, True),
-    ("import functools\ndef outer(f):\n @functools.wraps(f)\n def inner(*a): return f(*a)\n return inner\n"
-     "@outer\ndef process(message, config, snapshot): ...", False, False),
+    (("import functools\ndef outer(f):\n @functools.wraps(f)\n def inner(*a): return f(*a)\n return inner\n"
+     "@outer\ndef process(message, config, snapshot): ..."), False, False),
 ])  # fmt: skip
 def test_kinds_of_process(folder, source, context, coroutine):
     component = load(folder("main_module", source), "act")

@@ -35,10 +35,13 @@ def served():
 def test_a_request_and_its_answer(served):
     base = served(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok")
     assert request(base, "POST", "/a?b", {"X": "1"}, b"body", timeout=5) == (201, b"ok")
-    assert served.got[0] == (
-        f"POST /a?b HTTP/1.0\r\nHost: {base.netloc}\r\nX: 1\r\nContent-Type: application/json\r\n"
-        "Content-Length: 4\r\n\r\nbody"
-    ).encode()
+    assert (
+        served.got[0]
+        == (
+            f"POST /a?b HTTP/1.0\r\nHost: {base.netloc}\r\nX: 1\r\nContent-Type: application/json\r\n"
+            "Content-Length: 4\r\n\r\nbody"
+        ).encode()
+    )
 
 
 def test_an_answer_that_ends_with_its_connection(served):
