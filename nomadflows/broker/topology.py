@@ -35,6 +35,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from nomadflows.model.graph import RunStep
+from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import (
     FORGOTTEN,
     REBOUND,
@@ -68,14 +69,6 @@ _MARGIN_SECONDS: Final = 60  # the count of rebounds outlives what it counts
 WAKE_KEYS: Final = ("*.input", "*.data", "*.error")
 WAKE_RETURN_KEY: Final = "#"
 _DAY_MS: Final = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one step's queue holds."""
-
-    messages: int = MESSAGES
-    bytes: int = BYTES
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -133,7 +126,7 @@ def arguments(table: Mapping[str, Any]) -> Arguments:
     return tuple(sorted(table.items()))
 
 
-def topology(version: VersionRef, steps: Sequence[RunStep], limits: Limits) -> Topology:
+def topology(version: VersionRef, steps: Sequence[RunStep], limits: QueueLimits) -> Topology:
     """What a version needs in its workspace's vhost, beside `workspace_topology`."""
     ref = version.ref
     return Topology(
@@ -271,7 +264,7 @@ def wake_return_binding(version: VersionRef) -> Binding:
     return Binding(version.ref.returns_exchange, WAKE_QUEUE, WAKE_RETURN_KEY, arguments({"version": version.number}))
 
 
-def _step_queue(version: VersionRef, step: str, limits: Limits) -> Queue:
+def _step_queue(version: VersionRef, step: str, limits: QueueLimits) -> Queue:
     return Queue(
         version.queue(step),
         arguments(

@@ -93,6 +93,7 @@ def _target(session: Session, record: FlowRecord) -> tuple[str, Version]:
     from nomadflows.model.flow import FlowDefinition
     from nomadflows.model.graph import expand
     from nomadflows.model.requests import digest
+    from nomadflows.store.publishing import queue_limits
 
     ref, desired, latest = record.ref, record.desired.value, record.meta.value.latest
     running = desired.state is WantedState.RUNNING
@@ -100,7 +101,8 @@ def _target(session: Session, record: FlowRecord) -> tuple[str, Version]:
         definition = FlowDefinition.from_json(draft.value["definition"])
         vref = ref.version(latest + 1)
         verb = f"replaces version {desired.version}" if running else "starts nothing; a start would then do this"
-        version = Version(vref, definition, expand(definition), digest(draft.value["definition"]))
+        limits = queue_limits(session.store, ref.workspace, draft.value["definition"])
+        version = Version(vref, definition, expand(definition), digest(draft.value["definition"]), limits)
         return f"{ref}: publishing the draft as version {vref.number} {verb}", version
     if not latest:
         raise Refused(f"{ref} has neither a draft nor a version", hint="nomadflows flow apply FILE")
@@ -161,10 +163,9 @@ def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Li
 
 
 def _queue_drift(session: Session, version: Version) -> list[str]:
-    from nomadflows.broker.topology import Binding, Limits, topology
+    from nomadflows.broker.topology import Binding, topology
 
-    limits = version.definition.limits
-    wanted = topology(version.ref, version.steps, Limits(limits.messages, limits.bytes))
+    wanted = topology(version.ref, version.steps, version.limits)
     difference = session.broker.drift(version.ref, wanted)
     missing = [
         f"binding {one.source} → {one.destination} by {one.key!r} is missing"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from nomadflows.broker.faults import QueueFull
-from nomadflows.broker.topology import Limits, topology
+from nomadflows.broker.topology import topology
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
 from nomadflows.controller.observe import Look
@@ -125,8 +125,7 @@ class Acts:
         credentials = sorted({step.credential for step in version.steps if step.credential})
         clients.vault.ensure_role(version.ref, credentials)
         clients.broker.ensure_vhost(version.ref.workspace)
-        limits = version.definition.limits
-        clients.broker.declare(version.ref, topology(version.ref, version.steps, Limits(limits.messages, limits.bytes)))
+        clients.broker.declare(version.ref, topology(version.ref, version.steps, version.limits))
         clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
 
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
@@ -217,10 +216,7 @@ class Acts:
             version = self.versions.get(self.clients.store, ref)
         except Refused:
             return 0
-        limits = version.definition.limits
-        dropped = self.clients.broker.delete_version(
-            ref, topology(ref, version.steps, Limits(limits.messages, limits.bytes))
-        )
+        dropped = self.clients.broker.delete_version(ref, topology(ref, version.steps, version.limits))
         try:
             self.clients.vault.delete_version(ref)
         except ServerUnreachable as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from nomadflows.broker.broker import Broker
-from nomadflows.broker.topology import Binding, Exchange, Limits, Queue, topology
+from nomadflows.broker.topology import Binding, Exchange, Queue, topology
 from nomadflows.clients import Clients
 from nomadflows.cluster.client import Nomad
 from nomadflows.controller.memory import Memory
@@ -73,7 +73,7 @@ def look(
         seen,
         replicas=replicas(version.steps, desired.scale),
         idle_after_s=version.definition.idle_after_s,
-        queue_limits=(limits.messages, limits.bytes),
+        queue_limits=(version.limits.messages, version.limits.bytes),
         retention_s=version.definition.retention_s,
         drain_s=limits.drain,
         ready_timeout_s=desired.ready_timeout or limits.ready_timeout,
@@ -159,8 +159,7 @@ def _with_bytes(seen: Seen, version: Version, broker: Broker) -> VersionSeen:
 
 def _drift(version: Version, clients: Clients) -> tuple[str, ...]:
     """What of the version's queues and rights differs from how it was published, in words."""
-    limits = version.definition.limits
-    wanted = topology(version.ref, version.steps, Limits(limits.messages, limits.bytes))
+    wanted = topology(version.ref, version.steps, version.limits)
     found = [f"{_word(item)} missing" for item in clients.broker.drift(version.ref, wanted).missing]
     if clients.broker.management.user(version.ref.broker_user) is None:
         found.append(f"broker user {version.ref.broker_user} missing")

@@ -12,6 +12,7 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import RunStep, expand
+from nomadflows.model.limits import QueueLimits, of_version
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.store.store import Store
 
@@ -26,6 +27,7 @@ class Version:
     definition: FlowDefinition
     steps: tuple[RunStep, ...]
     digest: str
+    limits: QueueLimits  # of its queues, as they were when it was published
 
     @property
     def replicas(self) -> dict[str, int]:
@@ -58,7 +60,7 @@ class Versions:
         if document is None:
             raise NotFound(f"version {ref.number} of flow {ref.ref} is not in Consul")
         definition = FlowDefinition.from_json(document["definition"])
-        version = Version(ref, definition, expand(definition), document.get("digest", ""))
+        version = Version(ref, definition, expand(definition), document.get("digest", ""), of_version(document))
         with self._lock:
             self._versions[ref] = version
             while len(self._versions) > _KEPT:

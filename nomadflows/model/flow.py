@@ -22,6 +22,7 @@ from pydantic import (
 
 from nomadflows.model import names, schedule
 from nomadflows.model.errors import InputError
+from nomadflows.model.limits import FIELDS
 from nomadflows.model.problems import Allowed, shape_problems, shown
 from nomadflows.model.states import Kind
 from nomadflows.model.units import Duration, Size
@@ -262,8 +263,12 @@ class FlowDefinition(_Shape):
         return next((s for s in self.steps if s.id == step_id), None) or _no_step(step_id)
 
     def to_json(self) -> Json:
-        """As stored: what differs from the defaults, in the order of the fields."""
+        """As stored: what differs from the defaults, in the order of the fields. A queue limit that is written is kept
+        though it is the default, since without it the workspace's would hold."""
         data = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        if kept := {name: getattr(self.limits, name) for name in FIELDS if name in self.limits.model_fields_set}:
+            data["limits"] = kept | data.get("limits", {})
+        data["steps"] = data.pop("steps")
         for step in data["steps"]:
             if len(step.get("after", ())) == 1:
                 step["after"] = step["after"][0]

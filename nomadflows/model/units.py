@@ -32,6 +32,14 @@ def duration_text(seconds: float) -> str:
     return f"{round(seconds * 1000)}ms" if seconds else "0s"
 
 
+def size_text(size: int) -> str:
+    """Bytes as people write them: in the largest unit that divides them."""
+    for unit, factor in reversed(_BYTES.items()):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return f"{size} bytes"
+
+
 def parse_size(value: object) -> object:
     """`200MiB` → bytes; anything else is left as it is."""
     if isinstance(value, str) and (match := _SIZE.fullmatch(value)):

@@ -30,6 +30,11 @@ class Keys:
         return f"{self.prefix}/leader"
 
     @property
+    def limits(self) -> str:
+        """What holds where no workspace says otherwise."""
+        return f"{self.prefix}/limits"
+
+    @property
     def workspaces(self) -> str:
         return f"{self.prefix}/workspaces/"
 

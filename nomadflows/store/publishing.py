@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nomadflows.model import limits
 from nomadflows.model import requests as rules
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.names import FlowRef
@@ -118,6 +119,14 @@ def revert(
     return _publish(Request(store, ref, by), record, definition, how, note=note, force=force, also=())
 
 
+def queue_limits(store: Store, workspace: str, definition: Json) -> limits.QueueLimits:
+    """What a version published now would have."""
+    recorded, installation = store.workspace(workspace), store.installation_limits()
+    return limits.resolve(
+        definition, recorded.value if recorded else None, installation.value if installation else None
+    )
+
+
 def _publish(
     request: Request,
     record: FlowRecord,
@@ -142,6 +151,7 @@ def _publish(
         "note": note,
         "digest": rules.digest(definition),
         "definition": definition | {"kind": meta.kind.value},
+        "limits": queue_limits(store, ref.workspace, definition).to_json(),
     }
     request.commit(
         [

@@ -190,6 +190,12 @@ class Store:
         key = self.keys.workspace(name)
         return self.transact([Set(key, value, cas)])[key]
 
+    def installation_limits(self) -> Versioned[Json] | None:
+        return self._document(self.keys.limits)
+
+    def put_installation_limits(self, value: Json, *, cas: int) -> int:
+        return self.transact([Set(self.keys.limits, value, cas)])[self.keys.limits]
+
     # The leader's inbox
 
     def inbox(self, index: int = 0, wait_s: float = 60.0) -> tuple[list[InboxEntry], int]:

@@ -13,8 +13,9 @@ import pytest
 
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.management import Management
-from nomadflows.broker.topology import Limits, Topology, topology
+from nomadflows.broker.topology import Topology, topology
 from nomadflows.model.graph import RunStep
+from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import VersionRef, vhost
 from nomadflows.settings import Settings
 
@@ -86,10 +87,10 @@ def workspace(stack: Settings, broker: Broker) -> Iterator[str]:
 def make_flow(broker: Broker, workspace: str) -> Iterator[Callable[..., Flow]]:
     made: list[Flow] = []
 
-    def make(*names: str, flow: str = "orders", number: int = 1, limits: Limits | None = None) -> Flow:
+    def make(*names: str, flow: str = "orders", number: int = 1, limits: QueueLimits | None = None) -> Flow:
         version = VersionRef(workspace, flow, number)
         steps = chain(*(names or ("a", "b", "c")))
-        wanted = topology(version, steps, limits or Limits())
+        wanted = topology(version, steps, limits or QueueLimits())
         broker.declare(version, wanted)
         made.append(Flow(broker, version, steps, wanted))
         return made[-1]

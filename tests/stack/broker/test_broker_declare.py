@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from nomadflows.broker.broker import Broker
-from nomadflows.broker.topology import Binding, Limits, returns_binding, topology
+from nomadflows.broker.topology import Binding, returns_binding, topology
 from nomadflows.model.errors import Refused, ServerRefused
+from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import REBOUNDED, UNROUTED, VersionRef, input_key, rebound_key, vhost
 
 from .conftest import Flow, chain
@@ -41,7 +42,7 @@ def test_what_strangers_deleted_is_found_and_repaired(
 
 def test_a_queue_with_other_properties_is_refused_by_name(make_flow: Callable[..., Flow], broker: Broker) -> None:
     flow = make_flow()
-    other = topology(flow.version, flow.steps, Limits(messages=5))
+    other = topology(flow.version, flow.steps, QueueLimits(messages=5))
     with pytest.raises(Refused) as caught:
         broker.declare(flow.version, other)
     assert not isinstance(caught.value, ServerRefused)
@@ -68,7 +69,7 @@ def test_five_steps_are_declared_quickly(broker: Broker, workspace: str) -> None
     times: dict[str, list[float]] = {"new": [], "again": []}
     for number in range(1, 6):
         version = VersionRef(workspace, "orders", number)
-        wanted = topology(version, steps, Limits())
+        wanted = topology(version, steps, QueueLimits())
         for what in ("new", "again"):
             began = time.perf_counter()
             broker.declare(version, wanted)
@@ -98,5 +99,5 @@ def test_deleting_a_version_says_what_was_dropped_and_leaves_others(
 
 def test_deleting_where_there_is_no_vhost_is_done_already(broker: Broker) -> None:
     version = VersionRef("test-nowhere", "orders", 1)
-    assert broker.delete_version(version, topology(version, chain("a"), Limits())) == 0
+    assert broker.delete_version(version, topology(version, chain("a"), QueueLimits())) == 0
     assert broker.delete_flow(version.ref) == 0

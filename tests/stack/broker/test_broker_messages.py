@@ -8,8 +8,8 @@ import pytest
 
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
-from nomadflows.broker.topology import Limits
 from nomadflows.model.errors import NotFound, Refused
+from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import SINK_QUEUE, UNROUTED, VersionRef, data_key, input_key, rebound_key
 
 from .conftest import Flow, until
@@ -41,7 +41,7 @@ def test_without_an_exchange_or_a_queue_publishing_says_so(broker: Broker, works
 def test_a_full_queue_refuses_and_takes_again_when_there_is_room(
     make_flow: Callable[..., Flow], broker: Broker
 ) -> None:
-    flow = make_flow(limits=Limits(messages=3))
+    flow = make_flow(limits=QueueLimits(messages=3))
     assert [flow.put(input_key("a")) for _ in range(5)] == [True, True, True, False, False]
     assert flow.ready("a") == 3
     broker.purge(flow.version, ["a"])
@@ -138,7 +138,7 @@ def test_moving_out_of_a_queue_that_is_not_there_moves_nothing(make_flow: Callab
 
 
 def test_moving_to_a_full_queue_stops_and_the_rest_stays(make_flow: Callable[..., Flow], broker: Broker) -> None:
-    old, new = make_flow(number=1), make_flow(number=2, limits=Limits(messages=30))
+    old, new = make_flow(number=1), make_flow(number=2, limits=QueueLimits(messages=30))
     for _ in range(100):
         old.put(input_key("a"))
     with pytest.raises(QueueFull):

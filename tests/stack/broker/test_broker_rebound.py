@@ -16,7 +16,8 @@ import pytest
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.listener import WakeListener
-from nomadflows.broker.topology import Limits, workspace_topology
+from nomadflows.broker.topology import workspace_topology
+from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import SINK_QUEUE, UNROUTED, VersionRef, input_key, rebound_key, rebound_queue, vhost
 from nomadflows.settings import Settings
 
@@ -138,7 +139,7 @@ def test_a_contracts_longest_expiration_is_taken(flow: Flow, publish: Callable, 
 def test_one_that_finds_its_queue_full_is_held_and_comes_later(
     make_flow: Callable[..., Flow], broker: Broker, connect: Callable
 ) -> None:
-    flow = make_flow("a", "b", limits=Limits(messages=2, bytes=1_000_000))
+    flow = make_flow("a", "b", limits=QueueLimits(messages=2, bytes=1_000_000))
     for _ in range(2):
         assert flow.put(input_key("a"), b"input")
     assert not flow.put(input_key("a"), b"one too many")
@@ -159,7 +160,7 @@ def test_what_is_set_aside_is_in_nobodys_way_and_comes_back(
     make_flow: Callable[..., Flow], broker: Broker, connect: Callable
 ) -> None:
     """Set aside, they leave the shared delays at their next try; brought back, they are the steps' again."""
-    flow = make_flow("a", "b", limits=Limits(messages=1, bytes=1_000_000))
+    flow = make_flow("a", "b", limits=QueueLimits(messages=1, bytes=1_000_000))
     assert flow.put(input_key("a"), b"input")
     for number in range(3):
         send(flow, "a", body=b"%d" % number)

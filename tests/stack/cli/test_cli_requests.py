@@ -198,6 +198,43 @@ def test_workspaces(cli: Cli, published: str, settings: Settings) -> None:
     assert cli("workspace", "show", "none").code == 1
 
 
+def test_queue_limits_hold_from_the_next_version_on(cli: Cli, published: str, settings: Settings, store: Store) -> None:
+    name, ref = settings.workspace, FlowRef(settings.workspace, published)
+    cli.ok("workspace", "set", "--installation", "--queue-messages", "500", "--queue-bytes", "5MiB")
+    said = cli.ok("workspace", "set", name, "--type", "limited", "--queue-messages", "50")
+    assert "is limited; queues of versions published from now on hold 50 messages (workspace), 5MiB (inst" in said.out
+
+    cli.ok("flow", "revert", published, "1", "--force")
+    assert [version["limits"] for version in store.versions(ref)] == [
+        {"messages": 75_000, "bytes": 209_715_200},
+        {"messages": 50, "bytes": 5_242_880},
+    ]
+
+    cli.ok("workspace", "set", name, "--queue-messages", "inherit")
+    shown = cli.ok("workspace", "show", name, "-o", "json").json
+    assert (shown["type"], shown["limits"]) == ("limited", {})
+    assert shown["queues"]["messages"] == {"limit": 500, "from": "installation"}
+    assert "500 messages (installation), 5MiB" in cli.ok("workspace", "show", name).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["default", "--queue-messages", "many"], 2),
+        (["default", "--queue-bytes", "1KiB"], 2),
+        (["default"], 2),
+        (["--queue-messages", "5"], 2),
+        (["default", "--installation", "--queue-messages", "5"], 2),
+        (["--installation", "--type", "full"], 2),
+        (["none", "--type", "full"], 1),
+    ],
+)
+def test_what_is_no_limit_is_not_set(cli: Cli, store: Store, arguments: list[str], code: int) -> None:
+    assert cli("workspace", "set", *arguments).code == code
+    assert store.workspaces() == {}
+    assert store.installation_limits() is None
+
+
 def test_components(cli: Cli) -> None:
     assert {"source", "target"} <= {row["component"] for row in cli.ok("component", "list", "-o", "json").json}
     assert "source:poll" in cli.ok("component", "show", "source@1.0.0").out

@@ -8,7 +8,6 @@ from nomadflows.broker.difference import Listed, difference
 from nomadflows.broker.topology import (
     Binding,
     Exchange,
-    Limits,
     Queue,
     Topology,
     set_aside,
@@ -17,6 +16,7 @@ from nomadflows.broker.topology import (
     workspace_topology,
 )
 from nomadflows.model.graph import RunStep
+from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import (
     REBOUND,
     REBOUND_LATE,
@@ -29,7 +29,7 @@ from nomadflows.model.names import (
 )
 
 VERSION = VersionRef("default", "orders", 3)
-LIMITS = Limits(messages=10, bytes=1_000)
+LIMITS = QueueLimits(messages=10, bytes=1_000)
 
 
 def step(name: str, *after: str, handler: bool = False) -> RunStep:
@@ -123,7 +123,7 @@ def test_the_count_of_rebounds_refuses_none_and_outlives_the_longest_delay() -> 
 
 
 def test_what_versions_share_does_not_depend_on_a_versions_limits() -> None:
-    one, two = (topology(VERSION.ref.version(n), fan(), Limits(n, n)) for n in (1, 2))
+    one, two = (topology(VERSION.ref.version(n), fan(), QueueLimits(n, n)) for n in (1, 2))
     assert one.flow_queues == two.flow_queues
     assert not {queue.name for queue in one.step_queues + one.rebound_queues} & {queue.name for queue in two.queues}
 

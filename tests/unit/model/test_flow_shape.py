@@ -18,7 +18,15 @@ def flow(**fields: object) -> FlowDefinition:
 
 def test_defaults_are_not_stored():
     assert flow().to_json() == {"flow": "a", "kind": "ordinary", "steps": SMALL["steps"]}
-    assert flow(idle_after="1m", timezone="UTC", limits={"messages": 75_000}).digest() == flow().digest()
+    assert flow(idle_after="1m", timezone="UTC", limits={"drain": "30s"}).digest() == flow().digest()
+
+
+def test_a_queue_limit_that_is_written_is_stored_whatever_the_default_is():
+    written = flow(limits={"messages": 75_000, "drain": 0}).to_json()
+
+    assert written["limits"] == {"messages": 75_000, "drain": "0s"}
+    assert list(written) == ["flow", "kind", "limits", "steps"]
+    assert FlowDefinition.from_json(written).to_json() == written
 
 
 def test_what_is_stored_is_spelled_one_way():

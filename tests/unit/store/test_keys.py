@@ -9,6 +9,7 @@ REF = FlowRef("default", "orders")
 
 def test_the_layout_is_the_one_people_are_told():
     assert KEYS.leader == "nomadflows/leader"
+    assert KEYS.limits == "nomadflows/limits"
     assert KEYS.workspace("default") == "nomadflows/workspaces/default"
     assert KEYS.component("sql", "1.2.0") == "nomadflows/components/sql/versions/1.2.0"
     assert KEYS.flow(REF, "desired") == "nomadflows/flows/default/orders/desired"
