@@ -22,7 +22,7 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
         "why": ("nomadflows.cli.why", "why", "Tell a flow's history: each transition and its cause."),
         "credential": ("nomadflows.cli.credential", "credential", "Keep the secrets that steps need in Vault."),
         "component": ("nomadflows.cli.component", "component", "See the components that flows can use."),
-        "workspace": ("nomadflows.cli.workspace", "workspace", "Create, list and show workspaces."),
+        "workspace": ("nomadflows.cli.workspace", "workspace", "Create, set, list and show workspaces."),
     }),
     ("Run the system", {
         "controller": ("nomadflows.cli.controller", "controller_group", "The process that starts, parks and wakes flows."),
