@@ -16,6 +16,7 @@ from collections.abc import Callable
 import pika
 
 from bench.steps import step_on_a_broker
+from nomadflows.broker import wire
 from tests.stack.runtime.harness import Harness
 
 MESSAGES = {1: 1500, 20: 5000}
@@ -72,9 +73,14 @@ Relay(*sys.argv[1:]).connection.ioloop.start()
 def fill(harness: Harness, count: int) -> None:
     """So many equal messages with the headers a step's output has."""
     harness.channel.queue_purge(f"{harness.name}.data")
-    harness.send({"text": "x" * 1000})
-    _, properties, body = harness.channel.basic_get(harness.queue, auto_ack=True)
-    properties.delivery_mode = 2
+    uuid = "2f6c1f4e-6f0b-4c57-8a0e-0d5e3e1b7a55"
+    headers = {
+        "execId": "flow.v1", "taskId": "flow", "workspaceId": "ws", "containerId": uuid, "userId": "nomadflows",
+        "stepId": "before", "compId": "comp", "function": "act", "threadId": uuid, "parentMessageId": uuid,
+        "messageId": uuid, "start": 1767225600000, "end": 1767225600001, "protocolVersion": 2,
+    }  # fmt: skip
+    body = wire.encode(harness.crypto, {"body": {"text": "x" * 1000}, "headers": {}})
+    properties = pika.BasicProperties("application/json", "utf8", headers, 2)
     for _ in range(count):
         harness.channel.basic_publish("", harness.queue, body, properties)
 

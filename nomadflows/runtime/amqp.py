@@ -38,6 +38,11 @@ Loop = pika.adapters.IOLoop
 encode_value = pika.data.encode_value
 Nack = pika.spec.Basic.Nack
 exceptions = pika.exceptions
+# One read for each time the socket is readable: the second one, which only finds nothing, raises and catches an error.
+_Transport: Any = pika.adapters.utils.io_services_utils._AsyncTransportBase  # noqa: SLF001
+_Transport._MAX_CONSUME_BYTES = 1  # noqa: SLF001
+_Transport._MAX_RECV_BYTES = 65536  # noqa: SLF001
+
 _Connection: Any = pika.SelectConnection
 
 

@@ -31,16 +31,19 @@ class ThreadPool:
         self._call_later = call_later
         self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
+        self._threads = 1  # the one that calls `serve`
         self._watching = False
         self._seen = (0.0, 0.0)
 
     def put(self, work: Work) -> None:
         self._queue.put(work)
-        if not self._threads:
-            self._start(self._serve)
-        elif self._size > 1 and not self._watching:
+        if self._size > 1 and not self._watching:
             self._watch()
+
+    def serve(self) -> None:
+        """The life of the first thread."""
+        while True:
+            self._run(self._queue.get())
 
     def drop_waiting(self) -> list[Work]:
         """Takes back what no thread has begun."""
@@ -63,17 +66,10 @@ class ThreadPool:
             return
         cpu, now = self._seen
         if time.process_time() - cpu < BUSY_SHARE * (time.monotonic() - now) and self._threads < self._size:
-            self._start(self._assist)
+            with self._lock:
+                self._threads += 1
+            threading.Thread(target=self._assist, name=f"component-{self._threads}", daemon=True).start()
         self._watch()
-
-    def _start(self, target: Callable[[], None]) -> None:
-        with self._lock:
-            self._threads += 1
-        threading.Thread(target=target, name=f"work-{self._threads}", daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            self._run(self._queue.get())
 
     def _assist(self) -> None:
         while True:
@@ -97,13 +93,13 @@ class LoopPool:
         self._turn = asyncio.Semaphore(size or MAX_THREADS)
         self._waiting: dict[Work, None] = {}
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="work-loop", daemon=True).start()
+        self.serve = self._loop.run_forever
 
     def put(self, work: Work) -> None:
         self._waiting[work] = None
-        self._submit(self._serve(work), self._loop)
+        self._submit(self._work(work), self._loop)
 
-    async def _serve(self, work: Work) -> None:
+    async def _work(self, work: Work) -> None:
         async with self._turn:
             if self._waiting.pop(work, self) is None:
                 await self._run(work)

@@ -1,6 +1,6 @@
 """What a step needs before it can consume: its configuration, its component, its hooks.
 
-Runs in a thread of its own beside the connecting to the broker. Half of it is waiting for the API, which it does
+Runs beside the connecting to the broker, in the thread that works messages later. Half of it is waiting for the API, which it does
 while the main thread imports the AMQP library; its own imports wait until the main thread waits for the broker.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -43,9 +44,14 @@ class Preparation:
         self._outcome: Prepared | BaseException | None = None
         self._done = threading.Event()
         self._then: Callable[[], None] | None = None
+        self._next: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="preparation", daemon=True).start()
+        threading.Thread(target=self._run, name="component", daemon=True).start()
+
+    def go_on(self, serve: Callable[[], None]) -> None:
+        """What the thread does from now on: its component's hooks and calls all happen in one thread."""
+        self._next.put(serve)
 
     def stop(self) -> None:
         """Give up waiting for the API; a hook that runs is not disturbed."""
@@ -74,6 +80,7 @@ class Preparation:
         if self._then is not None:
             self._then()
         self._crypto.load()  # while the broker answers; a message that is quicker waits for it
+        self._next.get()()
 
     def _prepare(self) -> Prepared:
         api = PlatformApi(self._settings, self._stopping)

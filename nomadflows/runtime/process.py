@@ -5,7 +5,7 @@ The main thread runs the AMQP library's loop and nothing else, so heartbeats are
 ::
 
     delivery ──▶ pool: a worker thread runs the component ──▶ posted ──▶ outbox ──▶ confirmed ──▶ ack
-                                                              (wakes the loop once per batch)
+                                                              (the mailbox wakes the loop once per batch)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nomadflows.runtime.amqp import Loop
 from nomadflows.runtime.call import Step, describe
 from nomadflows.runtime.envelope import Envelope
 from nomadflows.runtime.link import Link
+from nomadflows.runtime.mailbox import Mailbox
 from nomadflows.runtime.outbox import Outbox
 from nomadflows.runtime.pool import LoopPool, Pool, ThreadPool
 from nomadflows.runtime.preparation import Preparation, Prepared
@@ -57,8 +58,7 @@ class StepProcess:
         name = f"{settings.exec_id} {settings.step} {settings.container}"
         self._link = Link(settings.amqp_uri, name, settings.queue, settings.prefetch, loop=self._loop, owner=self)
         self._pool: Pool | None = None
-        self._posted: deque[Output | Finished] = deque()
-        self._posting = False
+        self._mailbox: Mailbox[Output | Finished] = Mailbox(self._on_posted, self._loop.add_callback_threadsafe)
         self._consumer: Any = None  # the channel deliveries come by now
         self._in_work: set[Work] = set()
         self._prepared = False
@@ -96,14 +96,16 @@ class StepProcess:
         settings = self._settings
         step = Step(
             settings, self._crypto, self._envelope, SnapshotStore(prepared.snapshot), prepared.passthrough,
-            prepared.variables, self._post,
+            prepared.variables, self._mailbox.post,
         )  # fmt: skip
-        worker = Worker(prepared.component, prepared.config, step, self._post)
-        self._pool = (
+        worker = Worker(prepared.component, prepared.config, step, self._mailbox.post)
+        pool: Pool = (
             LoopPool(worker, settings.prefetch)
             if prepared.component.is_async
             else ThreadPool(worker, settings.prefetch, self._loop.call_later)
         )
+        self._preparation.go_on(pool.serve)
+        self._pool = pool
 
     def _fail(self, error: BaseException) -> None:
         """An error at start: told on the error key, then exit 1."""
@@ -153,22 +155,15 @@ class StepProcess:
         self._in_work.add(work)
         if self._pool is not None:
             self._pool.put(work)
+            if len(self._in_work) == 1 and self._settings.prefetch == 1:
+                self._mailbox.wait()
 
     def on_closed(self) -> None:
         self._loop.stop()
 
     # -- from the workers
 
-    def _post(self, item: Output | Finished) -> None:
-        """Worker threads. The flag is cleared before the batch is taken, so nothing posted is overlooked."""
-        self._posted.append(item)
-        if not self._posting:
-            self._posting = True
-            self._loop.add_callback_threadsafe(self._take_posted)
-
-    def _take_posted(self) -> None:
-        self._posting = False
-        posted = self._posted
+    def _on_posted(self, posted: deque[Output | Finished]) -> None:
         with self._link.one_write():
             while posted:
                 item = posted.popleft()

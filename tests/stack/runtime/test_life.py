@@ -102,6 +102,7 @@ def test_sigterm_gives_back_what_was_taken_but_not_begun(harness: Harness):
     harness.component("""
         import time
         def process(message, config, snapshot):
+            print("begun", flush=True)
             end = time.process_time() + 1
             while time.process_time() < end: pass
             return message
@@ -110,7 +111,7 @@ def test_sigterm_gives_back_what_was_taken_but_not_begun(harness: Harness):
     for n in range(10):
         harness.send({"n": n})
     step = harness.start()
-    until(lambda: harness.depth("step") == 0, "the messages to be taken")
+    until(lambda: harness.depth("step") == 0 and "begun" in harness.log(), "the messages to be taken")
     assert harness.stop(step, 30) == 0
     done = harness.depth("data")
     assert 1 <= done < 10
