@@ -12,8 +12,8 @@ help: ## Show the targets
 demo: .venv/synced ## From a flow file to rows in a database: park, wake, stop, purge
 	$(BIN)/python examples/demo.py
 
-test: lint ## Lint, then all tests: unit, on real servers, faults
-	$(BIN)/python -m pytest tests
+test: lint ## Lint, then unit tests, tests on real servers, the quicker fault tests
+	$(BIN)/python -m pytest -m "not slow" tests
 
 lint: .venv/synced ## ruff, mypy, import contract
 	$(BIN)/ruff check
@@ -21,7 +21,7 @@ lint: .venv/synced ## ruff, mypy, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-features: .venv/synced ## Fault tests on real servers
+features: .venv/synced ## All fault tests on real servers
 	$(BIN)/python -m pytest tests/features
 
 bench: $(patsubst bench/%.py,bench-%,$(shell grep -l __main__ bench/*.py)) ## All benches; each ends with `ratio <median>`

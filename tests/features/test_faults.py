@@ -15,6 +15,7 @@ from tests.world import World, eventually
 pytestmark = pytest.mark.stack
 
 
+@pytest.mark.slow
 def test_a_step_killed_in_the_middle_of_a_message_processes_it_again(world: World, tmp_path: Path) -> None:
     world.deploy()
     world.start_controller()
@@ -81,6 +82,7 @@ def test_a_server_that_dies_under_a_running_flow_comes_back_and_nothing_is_lost(
     world.all_arrive(out, range(160), 60)
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_parks_nothing(world: World, servers: Servers, tmp_path: Path) -> None:
     """Unknown is not idle."""
     world.deploy()

@@ -38,6 +38,7 @@ def test_a_leader_that_ends_hands_over_in_a_second(world: World, tmp_path: Path)
     world.flow_becomes(flow, "Sleeping")
 
 
+@pytest.mark.slow
 def test_a_killed_leader_is_followed_within_twice_the_time_to_live_and_flows_run_on(
     world: World, tmp_path: Path
 ) -> None:

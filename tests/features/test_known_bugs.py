@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pika
+import pytest
 
 from nomadflows.broker.wire import Crypto, encode, new_id, platform_message
 from nomadflows.store import requests
@@ -66,6 +67,7 @@ def test_no_message_stays_in_a_queue_with_no_container_running(world: World, tmp
     assert world.all_arrive(tmp_path / "out", range(7, 8), 60) == {7: 1}
 
 
+@pytest.mark.slow
 def test_a_message_without_message_id_does_not_make_a_step_stick(world: World, tmp_path: Path) -> None:
     world.deploy()
     world.start_controller()
@@ -80,6 +82,7 @@ def test_a_message_without_message_id_does_not_make_a_step_stick(world: World, t
     world.all_arrive(tmp_path / "out", range(1, 4))
 
 
+@pytest.mark.slow
 def test_settings_take_effect_with_the_next_start_without_a_reload(world: World, tmp_path: Path) -> None:
     world.deploy()
     world.start_controller()

@@ -53,7 +53,18 @@ def test_a_flow_starts_parks_wakes_and_stops(world: World, tmp_path: Path) -> No
     assert {"WorkDone", "Parked", "MessageArrived", "Awake", "StopRequested", "Stopped"} <= set(reasons)
 
 
-@pytest.mark.parametrize("stage", ["Starting", "Running", "parking", "Sleeping", "waking", "publishing", "Stopping"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "Starting",
+        "Running",
+        pytest.param("parking", marks=pytest.mark.slow),
+        pytest.param("Sleeping", marks=pytest.mark.slow),
+        "waking",
+        "publishing",
+        pytest.param("Stopping", marks=pytest.mark.slow),
+    ],
+)
 def test_a_controller_killed_at_any_stage_is_followed_by_one_that_finishes(
     world: World, tmp_path: Path, stage: str
 ) -> None:

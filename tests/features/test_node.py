@@ -109,6 +109,7 @@ def test_node_and_python_steps_feed_each_other_and_share_the_passthrough(node_wo
     assert set(node_world.all_arrive(out, range(20)).values()) == {1}
 
 
+@pytest.mark.slow
 def test_row_2_messages_that_share_an_id_are_all_processed_by_either(node_world: World, tmp_path: Path) -> None:
     node_out, python_out = tmp_path / "node", tmp_path / "python"
     several = {**step("in-python", "probe:relay", out=python_out), "prefetch": 4}
@@ -128,6 +129,7 @@ def test_row_2_messages_that_share_an_id_are_all_processed_by_either(node_world:
         assert set(counts.values()) == {1}
 
 
+@pytest.mark.slow
 def test_row_3_a_rebound_with_a_long_reason_comes_back(node_world: World, tmp_path: Path) -> None:
     out, tries = tmp_path / "out", tmp_path / "tries"
     flow = node_world.start_flow(
@@ -143,6 +145,7 @@ def test_row_3_a_rebound_with_a_long_reason_comes_back(node_world: World, tmp_pa
     assert 14 < times[1] - times[0] < 25
 
 
+@pytest.mark.slow
 def test_row_4_5_6_a_broker_that_dies_under_node_steps_loses_nothing(
     node_world: World, servers: Servers, tmp_path: Path
 ) -> None:
@@ -184,6 +187,7 @@ def test_row_9_a_reply_is_read_in_both_shapes(node_world: World, shape: str) -> 
     assert (json.loads(found.body) if isinstance(found.body, str) else found.body) == {"answer": 7}
 
 
+@pytest.mark.slow
 def test_row_9_an_error_is_a_reply_too(node_world: World) -> None:
     flow = node_world.start_flow("reply-error", chain(step("receive", "node-probe:throwing")))
     found = answer(node_world, flow, "reply.two")
@@ -191,6 +195,7 @@ def test_row_9_an_error_is_a_reply_too(node_world: World) -> None:
     assert "cannot do 7" in str(found.body)
 
 
+@pytest.mark.slow
 def test_row_11_a_snapshot_outlives_the_process(node_world: World, tmp_path: Path) -> None:
     out = tmp_path / "ticks"
     flow = node_world.start_flow("snapshot", chain(step("count", "node-probe:count", out=out)))
@@ -206,6 +211,7 @@ def test_row_11_a_snapshot_outlives_the_process(node_world: World, tmp_path: Pat
     node_world.all_arrive(out, range(1, 5))
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_in_the_middle_of_a_message_gets_it_again(node_world: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
     flow = node_world.start_flow(
@@ -260,7 +266,7 @@ def test_a_node_step_gets_its_credential_from_the_api_and_may_renew_it(node_worl
     assert "credential" in [flow["attributes"]["name"] for flow in listed["data"]]
 
 
-@pytest.mark.parametrize("language", ["node", "python"])
+@pytest.mark.parametrize("language", ["node", pytest.param("python", marks=pytest.mark.slow)])
 def test_row_12_a_step_that_never_finishes_a_message_is_restarted(
     world: World, node_world_of: Callable[..., World], tmp_path: Path, language: str
 ) -> None:
@@ -285,6 +291,7 @@ def test_row_12_a_step_that_never_finishes_a_message_is_restarted(
         assert set(hurt.all_arrive(out, range(3)).values()) == {1}
 
 
+@pytest.mark.slow
 def test_row_8_a_step_that_stays_without_a_consumer_is_restarted(
     world: World, node_world_of: Callable[..., World], tmp_path: Path
 ) -> None:
@@ -303,6 +310,7 @@ def test_row_8_a_step_that_stays_without_a_consumer_is_restarted(
     hurt.all_arrive(out, range(3))
 
 
+@pytest.mark.slow
 def test_errors_are_listed_shown_and_retried(node_world: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
     flow = node_world.start_flow(
@@ -361,6 +369,7 @@ def call(world: World, method: str, path: str, user: str, key: str, body: object
             return error.code, error.read()
 
 
+@pytest.mark.slow
 def test_many_messages_through_both_with_steps_killed_lose_nothing(node_world: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
     flow = node_world.start_flow(

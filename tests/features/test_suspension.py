@@ -54,7 +54,15 @@ def test_a_queue_over_80_percent_suspends_and_force_resumes(world: World, tmp_pa
     world.flow_becomes(flow, "Running", 60)
 
 
-@pytest.mark.parametrize("what", ["purged", "stopped", "scaled", "queue deleted"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param("purged", marks=pytest.mark.slow),
+        pytest.param("stopped", marks=pytest.mark.slow),
+        "scaled",
+        "queue deleted",
+    ],
+)
 def test_what_strangers_change_is_repaired(world: World, tmp_path: Path, what: str) -> None:
     world.deploy()
     world.start_controller()
