@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -221,6 +222,7 @@ def table(bench: Bench, targets: tuple[str, ...], faults: tuple[str, ...], loads
 
 def main(say: Callable[[str], None] = lambda text: print(text, flush=True)) -> None:
     wanted, sizes = chosen()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack goes with the bench, however that ends
     with stack_and_world() as (world, servers):
         bench = Bench(world, servers, sizes)
         bench.start_flows()

@@ -230,19 +230,28 @@ class World:
         alive = [process for process in self._controllers if process.poll() is None]
         for process in alive:
             process.send_signal(signal.SIGCONT)
+        try:
+            self._stop_flows(alive)
+        finally:
+            self._end_controllers()
+
+    def _stop_flows(self, alive: list[subprocess.Popen[bytes]]) -> None:
         active = [
             ref
             for ref in self._flows
             if (record := self.store.flow(ref)) and record.status.value.state.value != "Stopped"
         ]
-        if active:
-            if not alive:
-                alive = [self.start_controller()]
-            for ref in active:
-                requests.stop(self.store, ref, by="test")
-            for ref in active:
-                self.flow_becomes(ref, "Stopped", 90)
-        for process in alive:
+        if not active:
+            return
+        if not alive:
+            self.start_controller()
+        for ref in active:
+            requests.stop(self.store, ref, by="test")
+        for ref in active:
+            self.flow_becomes(ref, "Stopped", 90)
+
+    def _end_controllers(self) -> None:
+        for process in self._controllers:
             process.terminate()
         for process in self._controllers:
             try:
