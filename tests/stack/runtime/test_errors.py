@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -173,7 +174,7 @@ def test_a_missing_queue_at_start_is_an_error(harness: Harness):
 
 def test_a_wrong_password_ends_the_process(harness: Harness):
     harness.component("def process(message, config, snapshot): ...")
-    harness.env = {"AMQP_URI": harness.amqp_uri.replace("guest:guest", "guest:wrong")}
+    harness.env = {"AMQP_URI": re.sub(r"://([^:/]+):[^@]+@", r"://\1:wrong@", harness.amqp_uri)}
     step = harness.start(ready=False)
     assert step.wait(10) == 1
     assert "refuses this step" in harness.log()

@@ -272,7 +272,7 @@ def test_the_log_is_json_lines_with_the_execution(harness: Harness):
     harness.component("""
         def process(message, config, snapshot, context):
             context.logger.warning("about %s", message)
-            print("printed")
+            print("printed", flush=True)
     """)
     step = harness.start()
     harness.send({"private": "body"})
