@@ -28,6 +28,7 @@ class Published:
     calm_s: float = 0.0  # longest gap while nothing was published
     interval_s: float = 0.0  # median time between two messages sent
     gaps_s: list[float] = field(default_factory=list)  # longest gap in each publish
+    sender_gaps_s: list[float] = field(default_factory=list)  # longest time in which the sender got no confirm then
 
 
 def publish_under_load(world: World, out: Path, strategy: str, times: int, rate: float) -> Published:
@@ -74,6 +75,7 @@ def _measured(line: Line, lost: int, calm: tuple[float, float], windows: list[tu
         calm_s=longest_gap(line.times, *calm),
         interval_s=statistics.median(b - a for a, b in itertools.pairwise(moments)),
         gaps_s=[longest_gap(line.times, begin, end) for begin, end in windows],
+        sender_gaps_s=[longest_gap(moments, begin, end) for begin, end in windows],
     )
 
 
