@@ -33,7 +33,8 @@ NOTE = """
   - id: note
     use: probe:relay
     with: {{ out: {out} }}
-    map: {{ n: $number($substringAfter($getPassthrough().orders.body.order_id, "-")) }}
+    map:
+      n: $number($substringAfter($getPassthrough().orders.body.order_id, "-"))
 """
 
 
