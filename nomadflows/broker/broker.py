@@ -247,6 +247,10 @@ class Broker:
         )
         self._unbind(ref.workspace, [returns_binding(ref)])
 
+    def has_aside(self, ref: FlowRef) -> bool:
+        """Whether rebounds of the flow are set aside."""
+        return self._depth(ref.workspace, ref.aside_queue) is not None
+
     def bring_back(self, version: VersionRef) -> int:
         """Give the steps what was set aside, and let rebounds return directly again; how many there were. Refused
         when a step's queue is still full: the rest stays aside. Nothing happens if none was set aside."""

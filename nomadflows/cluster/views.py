@@ -13,6 +13,8 @@ _TELLING: Final = {
     "Terminated", "Driver Failure", "Failed Artifact Download", "Failed Validation", "Setup Failure", "Template",
     "Task hook failed", "Sibling Task Failed", "Vault", "Disk Resources Exceeded",
 }  # fmt: skip
+_SIGKILL: Final = "9"
+_EXIT_OF_SIGKILL: Final = "137"
 _CONSEQUENCE: Final = {"Restarting", "Not Restarting", "Killing", "Killed", "Alloc Unhealthy"}
 
 
@@ -90,6 +92,7 @@ class AllocView:
     job_version: int
     node: str
     created_index: int
+    killed: bool = False  # its newest exit was a SIGKILL from outside, which says nothing about the task itself
 
     @classmethod
     def from_json(cls, alloc: Json, task: str) -> AllocView:
@@ -102,6 +105,7 @@ class AllocView:
             desired_status=alloc["DesiredStatus"],
             restarts=state.get("Restarts", 0),
             failed=alloc["ClientStatus"] == "failed" or bool(state.get("Failed")),
+            killed=_was_killed(state.get("Events") or []),
             message=_news(state.get("Events") or []) or alloc.get("ClientDescription", ""),
             started=_time(state.get("StartedAt")),
             job_version=alloc["JobVersion"],
@@ -146,6 +150,16 @@ def _job_of(event: Json) -> str:
         return str(event["Key"])
     subject: Json = (event.get("Payload") or {}).get(event["Topic"]) or {}
     return str(subject.get("JobID", ""))
+
+
+def _was_killed(events: list[Json]) -> bool:
+    """By a person, a script or the machine; not by Nomad for its memory."""
+    exits = [event.get("Details") or {} for event in events if event["Type"] == "Terminated"]
+    if not exits:
+        return False
+    newest = exits[-1]
+    by_signal = newest.get("signal") == _SIGKILL or newest.get("exit_code") == _EXIT_OF_SIGKILL
+    return by_signal and newest.get("oom_killed") != "true"
 
 
 def _news(events: list[Json]) -> str:

@@ -61,6 +61,9 @@ class Acts:
             metrics.WARM_UP.observe(seconds)
             changes["came_from"] = 0
             self.wake_fed(seen.ref.version(status.version), False)
+            self._bring_back(seen.ref.version(status.version))
+        if decision.state is FlowState.SUSPENDED:
+            self.clients.broker.set_aside(seen.ref)
         if decision.state is FlowState.SLEEPING:
             changes["parking"] = False
         if decision.state is FlowState.SUSPENDING:
@@ -100,8 +103,17 @@ class Acts:
     def bring_up(self, look: Look, decision: Decision) -> None:
         version, status = _required(look), look.seen.status
         index = self._register(look, version, status.components, look.seen.replicas, prepare=True)
+        self._bring_back(version.ref)
         event = decision.reason != "Starting"
         self.writer.update(look, {"job_index": index}, decision if event else None)
+
+    def _bring_back(self, ref: VersionRef) -> None:
+        """Rebounds that were set aside while the flow was suspended. What does not fit yet is tried again at a full
+        round, which sees them as drift."""
+        try:
+            self.clients.broker.bring_back(ref)
+        except QueueFull as error:
+            log.info("rebounds stay aside", flow=str(ref.ref), why=error.message)
 
     def _register(
         self, look: Look, version: Version, resolved: Mapping[str, str], counts: Mapping[str, int], *, prepare: bool

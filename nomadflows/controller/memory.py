@@ -62,13 +62,13 @@ class Memory:
     def busy(self, ref: FlowRef) -> None:
         self._of(ref).idle_since = None
 
-    def failures(self, ref: FlowRef, restarts: Mapping[str, int], not_ready: list[str]) -> dict[str, int]:
-        """Restarts of each step since it last had a consumer."""
+    def failures(self, ref: FlowRef, restarts: Mapping[str, int], failing: list[str]) -> dict[str, int]:
+        """Restarts of each step since it was last not among the failing ones."""
         known = self._of(ref).restarts
         for step, count in restarts.items():
-            if step not in not_ready or step not in known or known[step] > count:
+            if step not in failing or step not in known or known[step] > count:
                 known[step] = count
-        return {step: restarts[step] - known[step] for step in not_ready if step in restarts}
+        return {step: restarts[step] - known[step] for step in failing if step in restarts}
 
     def out_of_memory(
         self, ref: FlowRef, restarts: Mapping[str, int], killed: set[str], window_s: float

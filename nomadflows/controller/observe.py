@@ -101,7 +101,7 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     current = see_queues(clients.broker, version, current, unacked=_wants_unacked(seen))
     seen = replace(seen, current=current)
     if status.state in {FlowState.RUNNING, FlowState.STARTING}:
-        seen = replace(seen, failures=memory.failures(seen.ref, current.processes.restarts, seen.not_ready))
+        seen = replace(seen, failures=_failures(seen, memory))
     if status.state is FlowState.RUNNING:
         seen = replace(seen, replicas=_autoscaled(seen, version, memory))
         seen = _troubles(seen, version, clients.broker, memory)
@@ -111,6 +111,13 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
         seen = replace(seen, idle_for_s=_idle_for(seen, version, clients.broker, memory))
     return _other_versions(seen, clients, versions)
+
+
+def _failures(seen: Seen, memory: Memory) -> dict[str, int]:
+    """A step that is killed from outside again and again before it is ready has not failed to start."""
+    processes = seen.current.processes
+    failing = [step for step in seen.not_ready if step not in processes.killed]
+    return memory.failures(seen.ref, processes.restarts, failing)
 
 
 def _autoscaled(seen: Seen, version: Version, memory: Memory) -> dict[str, int]:
@@ -160,7 +167,8 @@ def _with_bytes(seen: Seen, version: Version, broker: Broker) -> VersionSeen:
 def _drift(version: Version, clients: Clients) -> tuple[str, ...]:
     """What of the version's queues and rights differs from how it was published, in words."""
     wanted = topology(version.ref, version.steps, version.limits)
-    found = [f"{_word(item)} missing" for item in clients.broker.drift(version.ref, wanted).missing]
+    found = ["rebounds are set aside"] if clients.broker.has_aside(version.ref.ref) else []
+    found += [f"{_word(item)} missing" for item in clients.broker.drift(version.ref, wanted).missing]
     if clients.broker.management.user(version.ref.broker_user) is None:
         found.append(f"broker user {version.ref.broker_user} missing")
     if clients.vault.role_differs(version.ref, sorted({step.credential for step in version.steps if step.credential})):
@@ -223,14 +231,17 @@ def see_processes(nomad: Nomad, version: Version) -> Processes:
     running: dict[str, int] = {}
     restarts: dict[str, int] = {}
     notes: dict[str, str] = {}
+    killed: set[str] = set()
     for alloc in nomad.allocations(version.ref.workspace, version.ref.job_id):
         if alloc.client_status in _LIVE:
             live[alloc.group] = live.get(alloc.group, 0) + 1
+            if alloc.killed:
+                killed.add(alloc.group)
             running[alloc.group] = running.get(alloc.group, 0) + (alloc.client_status == "running")
         restarts[alloc.group] = restarts.get(alloc.group, 0) + alloc.restarts
         if alloc.message and (alloc.client_status in _LIVE or alloc.failed):
             notes[alloc.group] = alloc.message
-    return Processes(live, running, restarts, notes)
+    return Processes(live, running, restarts, frozenset(killed), notes)
 
 
 def see_queues(broker: Broker, version: Version, seen: VersionSeen, *, unacked: bool = False) -> VersionSeen:

@@ -49,6 +49,8 @@ def _wish(seen: Seen) -> Decision | None:
         return Decision(Act.ENTER, "StopRequested", f"Stopping: {why}", state)
     if desired.state is WantedState.SUSPENDED and (state := next_state(status.state, Signal.SUSPEND)):
         return Decision(Act.ENTER, "SuspendRequested", f"Suspending: {why}", state)
+    if desired.state is WantedState.SUSPENDED and status.state is FlowState.STOPPED:  # asked for before it had begun
+        return Decision(Act.START, "StartRequested", f"Starting, to be suspended: {why}", FlowState.STARTING)
     if desired.state is not WantedState.RUNNING:
         return None
     if status.state is FlowState.STOPPED:
@@ -213,17 +215,27 @@ def _suspended(seen: Seen) -> Decision:
 
 def _stopping(seen: Seen) -> Decision:
     """With --drain first the work, then the job, then the processes, then queues and rights."""
-    up = seen.current.job is not None and not seen.current.job.is_parked
-    if seen.desired.drain and up and seen.current.left != 0:
-        return Decision(
-            Act.WAIT, "Draining", f"{count_text(seen.current.left)} are finished before the stop", recheck_s=0.5
-        )
+    if seen.desired.drain and (drain := _drain(seen)):
+        return drain
     others = [version for version in (seen.old, seen.incoming) if version is not None]
     if any(version.job is not None for version in (seen.current, *others)):
         return Decision(Act.STOP_JOB, "Stopping", "The job is stopped")
     if not all(version.gone for version in (seen.current, *others)):
         return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
     return Decision(Act.CLEAN_UP, "Stopped", "No process is left; queues and rights are removed", FlowState.STOPPED)
+
+
+def _drain(seen: Seen) -> Decision | None:
+    """What a replaced version left moves over first; a parked or suspended flow is brought up again for what it holds."""
+    if retire := publishing.retire(seen):
+        return retire
+    left = seen.current.left
+    if left == 0:
+        return None
+    what = f"{count_text(left)} {'is' if left == 1 else 'are'} finished before the stop"
+    if (left or seen.current.ready) and (seen.current.job is None or seen.current.job.is_parked):
+        return Decision(Act.BRING_UP, "Draining", f"The steps are brought up: {what}")
+    return Decision(Act.WAIT, "Draining", what, recheck_s=0.5)
 
 
 def _scaled(seen: Seen) -> Decision | None:

@@ -39,6 +39,7 @@ class Processes:
     live: Mapping[str, int] = field(default_factory=dict)  # that run or are about to
     running: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)
+    killed: frozenset[str] = frozenset()  # whose newest exit was a kill from outside
     notes: Mapping[str, str] = field(default_factory=dict)  # newest task event, where it is a complaint
 
 

@@ -183,6 +183,18 @@ class FakeBroker:
         return SimpleNamespace(missing=missing)
 
     @call
+    def set_aside(self, _ref: FlowRef) -> None:
+        """Rebounds wait elsewhere here; nothing is in anybody's way."""
+
+    @call
+    def has_aside(self, _ref: FlowRef) -> bool:
+        return False
+
+    @call
+    def bring_back(self, _version: VersionRef) -> int:
+        return 0
+
+    @call
     def depths(self, version: VersionRef, steps: Collection[str]) -> dict[str, Depth | None]:
         found: dict[str, Depth | None] = {}
         for step in steps:

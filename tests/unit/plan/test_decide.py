@@ -159,6 +159,30 @@ def test_stopping_drains_if_asked_then_stops_the_job_then_waits_then_cleans_up()
     assert (decide(gone).act, decide(gone).state) == (Act.CLEAN_UP, FlowState.STOPPED)
 
 
+@pytest.mark.parametrize("job", [None, PARKED])
+def test_a_drained_stop_brings_a_parked_flow_up_for_what_it_holds(job: JobSeen | None) -> None:
+    stopping = seen(FlowState.STOPPING, "stopped")
+    drain = replace(stopping, desired=replace(stopping.desired, drain=True))
+    holding = VersionSeen(1, job=job, queues={**EMPTY, "orders": QueueSeen(1, 0)})  # unacked: nobody asked yet
+    assert decide(replace(drain, current=holding)).act is Act.BRING_UP
+    rebounding = VersionSeen(1, job=job, queues=EMPTY, rebounding=1)
+    assert decide(replace(drain, current=rebounding)).act is Act.BRING_UP
+    unknown = VersionSeen(1, job=job, queues=None)
+    assert decide(replace(drain, current=unknown)).act is Act.WAIT
+    empty = decide(replace(drain, current=VersionSeen(1, job=job, queues=EMPTY, rebounding=0)))
+    assert empty.act is (Act.STOP_JOB if job else Act.CLEAN_UP)
+
+
+def test_a_drained_stop_in_the_middle_of_a_publish_ends_that_first() -> None:
+    status = Status(
+        state=FlowState.STOPPING, version=2, replacing=1, input_version=2, since=timestamp(NOW), job_index=7
+    )
+    old = VersionSeen(1, queues={**EMPTY, "store": QueueSeen(3, 0)})
+    stopping = seen(FlowState.STOPPING, "stopped", status=status, current=VersionSeen(2, queues=EMPTY), old=old)
+    assert decide(replace(stopping, desired=replace(stopping.desired, drain=True))).act is Act.RETIRE
+    assert decide(stopping).act is Act.CLEAN_UP
+
+
 def test_suspending_keeps_the_queues() -> None:
     suspending = seen(FlowState.SUSPENDING, "suspended")
     assert decide(suspending).act is Act.PARK
