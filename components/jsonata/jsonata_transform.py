@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nomadflows.model.mapping import Expression
+from nomadflows.evaluation import Guarded, limit_memory
 from nomadflows.runtime import Context, Message
 
 Json = dict[str, Any]
 
-_compiled: dict[str, Expression] = {}  # a process has one configuration
+_compiled: dict[str, Guarded] = {}  # a process has one configuration
 
 
 def init(config: Json) -> None:
     """An expression that does not parse keeps the step from starting, instead of failing on every message."""
-    _compiled["expression"] = Expression(config["expression"])
+    limit_memory()
+    _compiled["expression"] = Guarded(config["expression"])
 
 
 def process(message: Message, config: Json, snapshot: Json, context: Context) -> Iterator[Message]:
-    result = _compiled["expression"].value(message.body, passthrough=message.passthrough, variables=context.variables)
+    result = _compiled["expression"].value(
+        message.body, passthrough=message.passthrough, variables=context.variables, again=context.redelivered
+    )
     for body in result if isinstance(result, list) else [result]:
         if body is None:
             continue

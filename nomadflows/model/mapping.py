@@ -131,10 +131,7 @@ class Expression:
         variables: Mapping[str, Any] | None = None,
     ) -> Body:
         """The same, as the body of a message: anything but an object is an error."""
-        result = self.value(body, passthrough=passthrough, variables=variables)
-        if not isinstance(result, dict):
-            raise MappingError(f"the mapping gives {_kind(result)}; a message body is an object")
-        return result
+        return as_body(self.value(body, passthrough=passthrough, variables=variables))
 
     def holds(
         self,
@@ -144,7 +141,7 @@ class Expression:
         variables: Mapping[str, Any] | None = None,
     ) -> bool:
         """The same, as a condition, by JSONata's own rules ($boolean): nothing, null, 0, "" and [] are false."""
-        return _BOOLEAN.evaluate({"v": self.value(body, passthrough=passthrough, variables=variables)}) is True
+        return is_true(self.value(body, passthrough=passthrough, variables=variables))
 
     def _bindings(
         self, passthrough: Mapping[str, Any] | None, variables: Mapping[str, Any] | None
@@ -214,6 +211,18 @@ def _compile(source: str) -> jlens.Expression:
 
 
 _BOOLEAN: Final = _compile("$boolean(v)")
+
+
+def as_body(result: object) -> Body:
+    """A mapping's result as the body of a message; MappingError for anything but an object."""
+    if not isinstance(result, dict):
+        raise MappingError(f"the mapping gives {_kind(result)}; a message body is an object")
+    return result
+
+
+def is_true(result: object) -> bool:
+    """A condition's result, by JSONata's own rules ($boolean): nothing, null, 0, "" and [] are false."""
+    return _BOOLEAN.evaluate({"v": result}) is True
 
 
 def _is_date_method(name: str) -> bool:

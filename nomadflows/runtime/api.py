@@ -110,6 +110,7 @@ class Described(Protocol):
     flow: str
     step: str
     message_id: str
+    redelivered: bool  # somebody had this message before and did not finish it
     thread_id: str
     previous_step: str  # whose output the message is; "" for a trigger's input
 

@@ -151,7 +151,7 @@ class StepProcess:
         self._leave_if_done()
 
     def on_delivery(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        work = Work(channel, method.delivery_tag, properties, body)
+        work = Work(channel, method.delivery_tag, properties, body, redelivered=method.redelivered)
         self._in_work.add(work)
         if self._pool is not None:
             self._pool.put(work)

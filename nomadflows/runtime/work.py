@@ -28,15 +28,16 @@ class Work:
 
     __slots__ = (
         "body", "channel", "confirmed", "confirmed_bytes", "emitted", "emitted_bytes", "headers", "properties",
-        "room", "tag", "verdict",
+        "redelivered", "room", "tag", "verdict",
     )  # fmt: skip
 
-    def __init__(self, channel: Any, tag: int, properties: Any, body: bytes) -> None:
+    def __init__(self, channel: Any, tag: int, properties: Any, body: bytes, *, redelivered: bool = False) -> None:
         self.channel = channel  # a delivery is settled on the channel it came by, or not at all
         self.tag = tag
         self.properties = properties
         self.headers: Headers | None = properties.headers
         self.body = body
+        self.redelivered = redelivered
         self.emitted = 0
         self.emitted_bytes = 0
         self.confirmed = 0

@@ -24,12 +24,13 @@ class CallContext:
 
     logger = component_logger
 
-    def __init__(self, call: Call, step: Step, message_id: str) -> None:
+    def __init__(self, call: Call, step: Step, work: Work) -> None:
         self._call = call
         self.variables: Json = dict(step.variables)
         self.flow = step.settings.flow
         self.step = step.settings.step
-        self.message_id = message_id
+        self.message_id = str((work.headers or {}).get("messageId", ""))
+        self.redelivered = work.redelivered
         self.thread_id = call.thread_id
         self.previous_step = call.previous_step
 
@@ -92,7 +93,7 @@ class Worker:
         arguments = [message, wire.from_json(self._config), self._step.snapshot.copy()]
         if self._component.takes_context:
             kind = AsyncCallContext if self._component.is_async else CallContext
-            arguments.append(kind(call, self._step, str((work.headers or {}).get("messageId", ""))))
+            arguments.append(kind(call, self._step, work))
         return call, arguments
 
     def _reader(self, work: Work) -> Callable[[], Json]:

@@ -112,7 +112,8 @@ class Harness:
         self.management = management
         self.folder = folder
         self.api = Api({"config": {}, "snapshot": {}})
-        self.env: dict[str, str] = {}
+        self.env: dict[str, str] = {}  # without the contract's prefix
+        self.variables: dict[str, str] = {}
         self.processes: list[subprocess.Popen[str]] = []
         self.connection = pika.BlockingConnection(pika.URLParameters(self.amqp_uri))
         self.channel = self.connection.channel()
@@ -170,6 +171,7 @@ class Harness:
             **os.environ,
             "NOMADFLOWS_COMPONENT_DIR": str(self.folder / "component"),
             **{f"ELASTICIO_{name}": value for name, value in values.items() if value is not None},
+            **self.variables,
         }
 
     def start(self, *, ready: bool = True) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ class Run:
         self.errors: list[str] = []
         self.snapshots = 0
         self.context = SimpleNamespace(
-            logger=logging.getLogger("component"), variables={}, previous_step="", emit=self._emit,
+            logger=logging.getLogger("component"), variables={}, previous_step="", redelivered=False, emit=self._emit,
             flow="f", step="s", message_id="m", thread_id="t",
         )  # fmt: skip
         component.run_hook("init", config)
@@ -58,11 +59,13 @@ def run() -> Iterator[Callable[..., Run]]:
     """`run("files", "watch", path=…)`: modules of another component must not answer for this one's."""
     before = set(sys.modules)
     path = list(sys.path)
+    data = resource.getrlimit(resource.RLIMIT_DATA)
 
     def start(name: str, function: str, **config: Any) -> Run:
         return Run(load(str(ROOT / name), function), config)
 
     yield start
+    resource.setrlimit(resource.RLIMIT_DATA, data)  # an `init` may limit its process
     sys.path[:] = path
     for name in set(sys.modules) - before:
         if str(ROOT) in str(getattr(sys.modules[name], "__file__", "")):
