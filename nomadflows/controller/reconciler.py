@@ -19,7 +19,7 @@ from nomadflows.controller.writer import Writer
 from nomadflows.model.errors import Conflict, NomadflowsError, NotFound
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.plan.decide import decide, next_look_s
-from nomadflows.plan.decision import Act, Decision
+from nomadflows.plan.decision import FIRST_LOOK_S, Act, Decision
 from nomadflows.plan.seen import Rules
 from nomadflows.render.job import Site
 from nomadflows.store.leadership import Leadership
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 _MOST_ACTS: Final = 20  # in one turn; a flow that wants more makes room for others first
 _AGAIN_S: Final = 0.05
+_STARTS_PROCESSES: Final = {Act.BRING_UP, Act.WAKE}
 
 
 class Reconciler:
@@ -78,6 +79,8 @@ class Reconciler:
             if decision.act is Act.RESTART:
                 self._memory.restarted(ref)
             hints = hints - _answered(decision)
+            if decision.act in _STARTS_PROCESSES and not hints:
+                return FIRST_LOOK_S
         return _AGAIN_S
 
     def _do(self, seen: Look, decision: Decision) -> None:

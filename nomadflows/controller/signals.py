@@ -19,6 +19,7 @@ from nomadflows.model.errors import NomadflowsError, NotFound
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import FlowState
+from nomadflows.plan.decision import FIRST_LOOK_S
 from nomadflows.plan.sweep import holding, is_quiet
 from nomadflows.store.documents import FlowRecord, InboxEntry
 from nomadflows.store.inbox import DELETED, RUN_NOW
@@ -129,7 +130,7 @@ class NomadEvents(_Thread):
                 continue
             version = VersionRef.parse_job(event.namespace, event.job_id)
             if version is not None:
-                self._queue.add(version.ref)
+                self._queue.add_after(version.ref, FIRST_LOOK_S)  # events come in bursts: one look for all
 
 
 class Sweep(_Thread):

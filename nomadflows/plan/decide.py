@@ -15,7 +15,7 @@ from nomadflows.plan import publishing, troubles
 from nomadflows.plan.decision import BROKER_AWAY, SOON, Act, Decision, count_text
 from nomadflows.plan.seen import Seen
 
-_EAGER_S: Final = 5.0  # so long after its begin a start is looked at every few hundredths of a second
+_EAGER_S: Final = 5.0  # so long after its begin a start is looked at often
 _LATE_S: Final = 30.0
 # A broker may learn of a process's end after Nomad did. What it held is ready again then, which no exchange tells.
 _LATE_RETURN_S: Final = 5.0
@@ -86,7 +86,7 @@ def _starting(seen: Seen) -> Decision:
         return Decision(Act.ENTER, "StepsReady", f"All {len(seen.replicas)} steps consume their queues", state)
     elapsed = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
     return Decision(
-        Act.WAIT, "StepsNotReady", _not_ready_message(seen, elapsed), recheck_s=0.03 if elapsed < _EAGER_S else 0.5
+        Act.WAIT, "StepsNotReady", _not_ready_message(seen, elapsed), recheck_s=SOON if elapsed < _EAGER_S else 0.5
     )
 
 
@@ -109,7 +109,7 @@ def _running(seen: Seen) -> Decision:
             Act.WAIT, BROKER_AWAY, "RabbitMQ does not answer; unknown is not idle, nothing is parked", recheck_s=2.0
         )
     if not seen.all_ready:
-        return Decision(Act.WAIT, "StepsNotReady", _not_ready_message(seen, 0.0), recheck_s=0.1)
+        return Decision(Act.WAIT, "StepsNotReady", _not_ready_message(seen, 0.0), recheck_s=SOON)
     return _idle(seen)
 
 

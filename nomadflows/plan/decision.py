@@ -46,6 +46,8 @@ class Decision:
 
 
 SOON: Final = 0.1
+# No process is ready earlier after it was ordered. Every look until then takes from it the time it needs to start.
+FIRST_LOOK_S: Final = 0.25
 BROKER_AWAY: Final = "BrokerUnknown"
 # Reasons of acts that answer a person's wish; all others are the controller's own.
 ASKED_FOR: Final = frozenset(
