@@ -97,7 +97,7 @@ def _answer(
         value = expression.value(body, passthrough=passthrough, variables=variables)
         return json.dumps({"value": value}).encode()
     except MappingError as error:
-        answer = {"problem": error.problem, "path": error.path, "position": error.position}
+        answer: dict[str, object] = {"problem": error.problem, "path": error.path, "position": error.position}
     except (TypeError, ValueError, RecursionError):
         answer = {"problem": "the expression gives something that is not JSON", "path": [], "position": None}
     return json.dumps(answer).encode()

@@ -164,6 +164,10 @@ class StepDefinition(_Shape):
     when: Annotated[_Text | None, Allowed("a JSONata condition")] = Field(
         default=None, description="JSONata condition; a message for which it is false does not reach the step."
     )
+    otherwise: _Flag = Field(
+        default=False,
+        description="Gets the messages for which no `when` of the other steps after the same step holds.",
+    )
     replicas: Annotated[int, Allowed("a whole number from 1 to 20")] = Field(
         default=1, ge=1, le=20, description="Processes of the step, side by side on one queue; 1 to 20."
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 from nomadflows.model import mapping, schedule
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.flow import FlowDefinition, StepDefinition
-from nomadflows.model.graph import ancestors, cycles, predecessors
+from nomadflows.model.graph import ancestors, cycles, predecessors, routes
 from nomadflows.model.problems import Path, Problem, choices, unknown
 from nomadflows.model.states import Kind
 
@@ -74,6 +74,8 @@ def _first_step(step: StepDefinition) -> Iterator[Problem]:
         )
     if step.when is not None:
         yield Problem((*path, "when"), "the first step is the trigger and has no input; allowed: when in later steps")
+    if step.otherwise:
+        yield Problem((*path, "otherwise"), "the first step is the trigger and has no input; allowed: in later steps")
     if step.error_handler:
         yield Problem((*path, "error_handler"), "the first step is the trigger; allowed: an action as error handler")
 
@@ -115,6 +117,7 @@ def _edges(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
         yield from _after(("steps", index, "after"), step, set(before), handlers, feeding)
     if len(before) < len(steps):
         return  # two steps of one id: which of them an edge means cannot be said
+    yield from _defaults(steps, before)
     away = "allowed: steps that lead away from the trigger"
     knots = list(cycles(before))
     for knot in knots:
@@ -130,6 +133,27 @@ def _edges(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
             yield Problem(
                 ("steps", index), f"no message reaches {step.id!r}: nothing leads to it from the trigger; {away}"
             )
+
+
+def _defaults(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    """`otherwise`: beside conditions, and once after each step."""
+    taken: dict[str, str] = {}
+    for index, step in enumerate(steps):
+        path: Path = ("steps", index, "otherwise")
+        if not step.otherwise or index == 0:
+            continue
+        if step.error_handler:
+            yield Problem(path, "an error handler gets every error; allowed: on a step after another")
+        elif step.when is not None:
+            yield Problem(path, "a step has a condition of its own or takes what is left; allowed: when or otherwise")
+        for source in before[step.id]:
+            if source in taken:
+                yield Problem(path, f"{taken[source]!r} is the default after {source!r} already; allowed: one default")
+            elif not routes(steps, before, source):
+                yield Problem(
+                    path, f"no other step after {source!r} has a condition; allowed: beside steps with `when`"
+                )
+            taken.setdefault(source, step.id)
 
 
 def _after(

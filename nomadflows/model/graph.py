@@ -107,7 +107,8 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
     run: list[RunStep] = []
     for step in _start_order(definition.steps, before):
         sources = [by_id[source] for source in before[step.id]]
-        mappers = _mappers(step, sources)
+        none_of = {source: _none_of(routes(definition.steps, before, source)) for source in before[step.id]}
+        mappers = _mappers(step, sources, none_of)
         run.extend(mappers)
         run.append(
             RunStep(
@@ -149,9 +150,21 @@ def _start_order(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[
         yield ready
 
 
-def _mappers(step: StepDefinition, sources: Sequence[StepDefinition]) -> list[RunStep]:
+def routes(
+    steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]], source: str
+) -> tuple[StepDefinition, ...]:
+    """The branches after a step that have a condition: what makes it a router."""
+    return tuple(step for step in steps if step.when is not None and source in before[step.id])
+
+
+def _none_of(branches: Sequence[StepDefinition]) -> str:
+    """The condition of the default branch. Each was compiled alone, so none can end its parenthesis."""
+    return f"$not({' or '.join(f'({branch.when})' for branch in branches)})"
+
+
+def _mappers(step: StepDefinition, sources: Sequence[StepDefinition], none_of: Mapping[str, str]) -> list[RunStep]:
     """One for each edge into a step that maps or filters; none otherwise."""
-    if not step.map and step.when is None:
+    if not step.map and step.when is None and not step.otherwise:
         return []
     config: dict[str, Any] = {"mapping": step.map or "$"}
     if step.when is not None:
@@ -162,7 +175,7 @@ def _mappers(step: StepDefinition, sources: Sequence[StepDefinition]) -> list[Ru
         _mapper(
             step,
             names.mapper_id(source.id, step.id),
-            config,
+            config | ({"condition": none_of[source.id]} if step.otherwise else {}),
             after=(source.id,),
             replicas=source.replicas,
             prefetch=source.prefetch,

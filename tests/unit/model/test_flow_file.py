@@ -94,7 +94,7 @@ def test_json_is_read_too():
 
 
 STEP_FIELDS = (
-    "id, name, use, credential, with, map, after, when, replicas, autoscale, prefetch, resources, passthrough, error_handler, "
+    "id, name, use, credential, with, map, after, when, otherwise, replicas, autoscale, prefetch, resources, passthrough, error_handler, "
     "min_interval"
 )
 
@@ -255,6 +255,24 @@ ONE_MISTAKE = {
     "a condition that does not parse": (
         ("use: log:write", "use: log:write\n    when: total >"),
         "20: steps[2].when: Unexpected end of expression (column 8); allowed: a JSONata expression",
+    ),
+    "a default beside no condition": (
+        ("use: log:write", "use: log:write\n    otherwise: true"),
+        "20: steps[2].otherwise: no other step after 'store' has a condition; allowed: beside steps with `when`",
+    ),
+    "a default with a condition of its own": (
+        ("use: log:write", "use: log:write\n    when: a\n    otherwise: true"),
+        "21: steps[2].otherwise: a step has a condition of its own or takes what is left; allowed: when or otherwise",
+    ),
+    "a second default": (
+        (
+            "use: log:write",
+            """use: log:write
+    when: a
+  - {id: b, use: log:write, after: store, otherwise: true}
+  - {id: c, use: log:write, after: store, otherwise: true}""",
+        ),
+        "22: steps[4].otherwise: 'b' is the default after 'store' already; allowed: one default",
     ),
     "a cron that never occurs": (
         ('"*/3 * * * *"', '"0 0 30 2 *"'),
@@ -437,7 +455,20 @@ json_values = st.recursive(
     max_leaves=20,
 )
 FIELDS = ["flow", "kind", "schedule", "timezone", "idle_after", "retention", "limits", "description", "steps", "x"]
-STEP = ["id", "use", "with", "map", "after", "when", "replicas", "resources", "error_handler", "credential", "y"]
+STEP = [
+    "id",
+    "use",
+    "with",
+    "map",
+    "after",
+    "when",
+    "otherwise",
+    "replicas",
+    "resources",
+    "error_handler",
+    "credential",
+    "y",
+]
 plausible = st.sampled_from(
     ["a", "b", "files:watch", "sql:upsert", "log:write", "hook:receive", "60s", 1, True, ["a"], {"a": "b"}, "$x"]
 )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from nomadflows.model.errors import InputError
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import ancestors, cycles, expand, lost_mappers, predecessors, replicas, same_graph
+from nomadflows.model.mapping import Expression
 
 
 def flow(*steps: dict) -> FlowDefinition:
@@ -52,6 +53,35 @@ def test_fan_out_and_fan_in():
         "mapper:c:d": ("c",),
         "d": ("mapper:b:d", "mapper:c:d"),
     }
+
+
+def test_a_router_has_branches_and_one_default():
+    run = expand(
+        flow(
+            {"id": "a"},
+            {"id": "large", "when": "total > 100"},
+            {"id": "foreign", "after": "a", "when": "country != 'DE'"},
+            {"id": "rest", "after": "a", "otherwise": True, "map": {"t": "total"}},
+            {"id": "all", "after": "a"},
+        )
+    )
+
+    conditions = {step.id: step.config.get("condition") for step in run if step.kind == "mapper"}
+    assert conditions == {
+        "mapper:a:large": "total > 100",
+        "mapper:a:foreign": "country != 'DE'",
+        "mapper:a:rest": "$not((total > 100) or (country != 'DE'))",
+    }
+
+    def taken(body: dict) -> list[str]:
+        return [
+            s.id for s in run if s.visible and s.after
+            and all(Expression(conditions[m]).holds(body) for m in s.after if m in conditions)
+        ]  # fmt: skip
+
+    assert taken({"total": 200, "country": "DE"}) == ["large", "all"]
+    assert taken({"total": 200, "country": "FR"}) == ["large", "foreign", "all"]
+    assert taken({"total": 1, "country": "DE"}) == ["rest", "all"]
 
 
 def test_a_step_may_be_written_before_those_that_feed_it():
