@@ -23,10 +23,11 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
         "credential": ("nomadflows.cli.credential", "credential", "Keep the secrets that steps need in Vault."),
         "component": ("nomadflows.cli.component", "component", "See the components that flows can use."),
         "workspace": ("nomadflows.cli.workspace", "workspace", "Create, set, list and show workspaces."),
+        "user": ("nomadflows.cli.user", "user", "Say who may use the REST API, and make their keys."),
     }),
     ("Run the system", {
         "controller": ("nomadflows.cli.controller", "controller_group", "The process that starts, parks and wakes flows."),
-        "gateway": ("nomadflows.cli.gateway", "gateway_group", "The process that takes webhooks."),
+        "gateway": ("nomadflows.cli.gateway", "gateway_group", "The process that takes webhooks and REST calls."),
         "completion": ("nomadflows.cli.completion", "completion", "Print the completion script of a shell."),
     }),
 )

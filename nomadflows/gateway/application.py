@@ -1,4 +1,4 @@
-"""Everything a gateway serves, as one ASGI application: webhooks, the API that components call, its own health."""
+"""Everything a gateway serves, as one ASGI application: webhooks, REST, the API that components call, its own health."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from nomadflows.gateway import metrics
 from nomadflows.gateway.component_api import ComponentApi
 from nomadflows.gateway.directory import Directory, FlowReader
 from nomadflows.gateway.hooks import PREFIX, Hooks, Receive, Scope, Send
+from nomadflows.gateway.identity import claims_version
 from nomadflows.gateway.replies import Replies
+from nomadflows.gateway.rest.application import Rest
+from nomadflows.gateway.rest.table import OPERATIONS
 from nomadflows.model.names import vhost
 from nomadflows.settings import Settings
 
@@ -26,6 +29,7 @@ log = structlog.get_logger()
 
 Handler = Callable[[Scope, Receive, Send], object]
 _LIFESPAN: Final = "lifespan"
+_REST: Final = "/v2/"
 
 
 class Gateway:
@@ -39,6 +43,7 @@ class Gateway:
         self._directory = Directory(FlowReader(clients))
         self._address = Address.parse(settings.amqp_uri)
         self._hooks = Hooks(self._directory, self._publisher, self._replies, per_minute=settings.webhooks_per_minute)
+        self._rest = Rest(clients, OPERATIONS)
         component_api = ComponentApi(lambda: clients().store, lambda: clients().vault, lambda: clients().broker)
         self._others = Starlette(routes=[*component_api.routes, *health_routes()])
 
@@ -47,6 +52,8 @@ class Gateway:
             await self._hooks(scope, receive, send)
         elif scope["type"] == _LIFESPAN:
             await self._live(receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith(_REST) and not _is_step(scope):
+            await self._rest(scope, receive, send)
         else:
             await self._others(scope, receive, send)
 
@@ -68,9 +75,15 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._directory.close()
+        self._rest.close()
         for pipeline in self._pipelines.values():
             await pipeline.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_step(scope: Scope) -> bool:
+    """Steps have a `/v2` of their own, of which they see their workspace's part; their names are none of users."""
+    return any(name == b"authorization" and claims_version(value.decode("latin-1")) for name, value in scope["headers"])
 
 
 def health_routes() -> list[Route]:

@@ -29,15 +29,8 @@ class Identity:
 
     def of(self, authorization: str) -> VersionRef | None:
         """The version that an `Authorization` header proves; None if it proves none."""
-        scheme, _, encoded = authorization.partition(" ")
-        try:
-            user, _, key = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        version = parse_api_user(user)
-        if scheme.lower() != "basic" or version is None:
-            return None
-        return version if self._is_key(version, key) else None
+        version, key = _claimed(authorization)
+        return version if version is not None and self._is_key(version, key) else None
 
     def _is_key(self, version: VersionRef, key: str) -> bool:
         """Kept in memory for a minute. One that does not fit is read again, at most once a second: a flow that was
@@ -55,3 +48,18 @@ class Identity:
         with self._lock:
             self._keys[version] = (time.monotonic(), known)
         return bool(known) and secrets.compare_digest(known.encode(), key.encode())
+
+
+def claims_version(authorization: str) -> bool:
+    """Whether an `Authorization` header is that of a step process, right or wrong."""
+    return _claimed(authorization)[0] is not None
+
+
+def _claimed(authorization: str) -> tuple[VersionRef | None, str]:
+    """The version an `Authorization` header names, and the key it shows for it."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        user, _, key = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None, ""
+    return (parse_api_user(user), key) if scheme.lower() == "basic" else (None, "")

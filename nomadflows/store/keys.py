@@ -42,6 +42,13 @@ class Keys:
         return self.workspaces + name
 
     @property
+    def users(self) -> str:
+        return f"{self.prefix}/users/"
+
+    def user(self, name: str) -> str:
+        return self.users + name
+
+    @property
     def components(self) -> str:
         return f"{self.prefix}/components/"
 
