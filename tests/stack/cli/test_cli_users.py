@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nomadflows.model.roles import Role
 from nomadflows.settings import Settings
 from nomadflows.store import Store, users
 from tests.stack.cli.conftest import Cli
@@ -10,7 +11,7 @@ from tests.stack.cli.conftest import Cli
 def test_from_a_user_to_a_key_and_back(cli: Cli, store: Store, settings: Settings) -> None:
     said = cli.ok("user", "add", "anna@example.com", "--role", "owner").out
     assert "nomadflows user key create anna@example.com" in said
-    cli.ok("user", "add", "build+1@example.com", "--role", "guest", "-w", "elsewhere")
+    users.set_role(store, "build+1@example.com", "elsewhere", Role.GUEST)
     made = cli.ok("user", "key", "create", "anna@example.com", "--note", "laptop", "-o", "json").json
     found = users.find(store, "anna@example.com")
     assert found is not None
