@@ -99,5 +99,5 @@ def _answer(
     except MappingError as error:
         answer: dict[str, object] = {"problem": error.problem, "path": error.path, "position": error.position}
     except (TypeError, ValueError, RecursionError):
-        answer = {"problem": "the expression gives something that is not JSON", "path": [], "position": None}
+        answer = {"problem": "the expression gives something that is not JSON", "path": (), "position": None}
     return json.dumps(answer).encode()
