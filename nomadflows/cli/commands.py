@@ -21,7 +21,7 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
         "flow": ("nomadflows.cli.flow", "flow", "List, show, change, publish, start and stop flows."),
         "why": ("nomadflows.cli.why", "why", "Tell a flow's history: each transition and its cause."),
         "credential": ("nomadflows.cli.credential", "credential", "Keep the secrets that steps need in Vault."),
-        "component": ("nomadflows.cli.component", "component", "See the components that flows can use."),
+        "component": ("nomadflows.cli.component", "component", "Deploy, see, deprecate and delete components."),
         "workspace": ("nomadflows.cli.workspace", "workspace", "Create, set, list and show workspaces."),
         "user": ("nomadflows.cli.user", "user", "Say who may use the REST API, and make their keys."),
     }),
@@ -44,6 +44,7 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "diff": ("nomadflows.cli.flow_versions", "diff", "Show how two versions, or version and draft, differ."),
         "revert": ("nomadflows.cli.flow_versions", "revert", "Make an old version the next one."),
         "export": ("nomadflows.cli.flow_versions", "export", "Print a version as a flow file."),
+        "update-components": ("nomadflows.cli.flow_components", "update_components", "Draft with the newest components."),
         "import": ("nomadflows.cli.flow_versions", "import_", "Make a new flow of a flow file."),
         "delete": ("nomadflows.cli.flow_define", "delete", "Remove a stopped flow and all its versions."),
         "restore": ("nomadflows.cli.flow_define", "restore", "Bring a deleted flow back."),
@@ -68,6 +69,19 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "resume-repair": ("nomadflows.cli.flow_tune", "resume_repair", "Put changes made by hand right again."),
         "enable-realtime": ("nomadflows.cli.flow_state", "enable_realtime", "Keep the flow's processes always running."),
         "disable-realtime": ("nomadflows.cli.flow_state", "disable_realtime", "Make the flow ordinary again."),
+    }),
+)
+
+COMPONENT_SECTIONS: tuple[tuple[str, Table], ...] = (
+    ("Look", {
+        "list": ("nomadflows.cli.component", "list_", "List components."),
+        "show": ("nomadflows.cli.component", "show", "Show a component: functions, fields."),
+        "versions": ("nomadflows.cli.component", "versions", "List the versions of a component."),
+    }),
+    ("Change", {
+        "deploy": ("nomadflows.cli.component_deploy", "deploy", "Make a folder the next version."),
+        "deprecate": ("nomadflows.cli.component_deploy", "deprecate", "Advise against a version."),
+        "delete": ("nomadflows.cli.component_deploy", "delete", "Delete a version that no flow uses."),
     }),
 )
 # fmt: on

@@ -11,7 +11,7 @@ import click
 
 from nomadflows.cli import output, show
 from nomadflows.cli.catalogue import Catalogue, recorded, shipped
-from nomadflows.cli.flow_state import existing, outcome
+from nomadflows.cli.flow_state import existing, warm_up
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import Goal, wait_for, wait_options
 from nomadflows.model.errors import InputError, Refused, ServerUnreachable
@@ -208,7 +208,7 @@ def report_published(
     if wait and active:
         goal = Goal(record.desired.value.generation, WantedState.RUNNING, number)
         record = wait_for(session.store, ref, goal, wait_timeout)
-        said = outcome(record)
+        said = warm_up(record)
     output.emit(session.output, {**show.show_json(record), "published": number}, lambda: said)
 
 

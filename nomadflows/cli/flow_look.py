@@ -9,6 +9,7 @@ import click
 from nomadflows.cli import output
 from nomadflows.cli import show as views
 from nomadflows.cli.flow_state import existing
+from nomadflows.cli.freshness import Fresh, lines
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.watch import watch
 from nomadflows.model.errors import Refused, ServerUnreachable
@@ -16,6 +17,7 @@ from nomadflows.model.names import VersionRef
 from nomadflows.model.states import FlowState
 
 if TYPE_CHECKING:
+    from nomadflows.model.freshness import Behind
     from nomadflows.store import FlowRecord
 
 
@@ -24,24 +26,60 @@ if TYPE_CHECKING:
 @click.option(
     "--state", type=click.Choice([state.value for state in FlowState], case_sensitive=False), help="Only these."
 )
+@click.option("--outdated", is_flag=True, help="Only those with a newer or deprecated component version, and which.")
 @click.option("--deleted", is_flag=True, help="Flows that were deleted and can be restored.")
 @pass_session
-def list_(session: Session, *, everywhere: bool, state: str | None, deleted: bool) -> None:
+def list_(session: Session, *, everywhere: bool, state: str | None, outdated: bool, deleted: bool) -> None:
     """List flows and their states.
 
     \b
     Examples:
       nomadflows flow list
       nomadflows flow list --all --state Suspended
+      nomadflows flow list --outdated
       nomadflows flow list -o json | jq -r '.[].flow'
     """
     workspace = None if everywhere else session.settings.workspace
     if deleted:
         _print_deleted(session, workspace)
         return
-    records = session.store.flows(workspace)
-    rows = [row for row in map(views.list_json, records) if state is None or row["state"] == state]
+    records = [r for r in session.store.flows(workspace) if state is None or r.status.value.state.value == state]
+    if outdated:
+        _print_outdated(session, records)
+        return
+    rows = [views.list_json(record) for record in records]
     output.emit(session.output, rows, lambda: views.list_text(rows))
+
+
+def _print_outdated(session: Session, records: list[FlowRecord]) -> None:
+    fresh = Fresh(session.store)
+    rows = [
+        {**views.list_json(record), "components": [one.to_json() for one in found]}
+        for record in records
+        if (found := fresh.of(record))
+    ]
+    output.emit(
+        session.output,
+        rows,
+        lambda: output.table(
+            ["WORKSPACE", "FLOW", "STATE", "STEP", "COMPONENT", "NEWEST", "PINNED", "DEPRECATED"],
+            [
+                [
+                    row["workspace"],
+                    row["flow"],
+                    row["state"],
+                    one["step"],
+                    one["component"],
+                    one["newest"],
+                    "yes" if one["pinned"] else "",
+                    one["deprecated"],
+                ]
+                for row in rows
+                for one in row["components"]
+            ],
+            none="Every flow uses the newest component versions.",
+        ),
+    )
 
 
 def _print_deleted(session: Session, workspace: str | None) -> None:
@@ -82,7 +120,19 @@ def show(session: Session, *, flow: str, watched: bool) -> None:
     if watched:
         watch(session, session.ref(flow))
     record = existing(session, session.ref(flow))
-    output.emit(session.output, views.show_json(record), lambda: views.show_text(record))
+    found = Fresh(session.store).of(record)
+    output.emit(
+        session.output,
+        {**views.show_json(record), "outdated": [one.to_json() for one in found]},
+        lambda: "\n".join([views.show_text(record), *_outdated_text(record, found)]),
+    )
+
+
+def _outdated_text(record: FlowRecord, found: list[Behind]) -> list[str]:
+    if not found:
+        return []
+    todo = f"  `nomadflows flow update-components {record.ref.flow}` makes a draft with the newest versions"
+    return ["", *lines(found), *([todo] if any(one.newest for one in found) else [])]
 
 
 @click.command()

@@ -221,7 +221,7 @@ def _report(session: Session, ref: FlowRef, desired: Desired, *, asked: str, wai
         return
     goal = Goal(desired.generation, desired.state, desired.version if desired.state is WantedState.RUNNING else 0)
     record = wait_for(session.store, ref, goal, seconds)
-    report_wish(session, ref, outcome(record), record)
+    report_wish(session, ref, warm_up(record), record)
 
 
 def outcome(record: FlowRecord) -> str:
@@ -231,6 +231,16 @@ def outcome(record: FlowRecord) -> str:
         return f"{record.ref} is Stopped; {status.dropped} message{'' if status.dropped == 1 else 's'} dropped"
     warm_up = f"; warm-up {status.warm_up_s:.2f} s" if status.warm_up_s is not None else ""
     return f"{record.ref} is {status.state}, version {status.version}{warm_up}"
+
+
+def warm_up(record: FlowRecord) -> str:
+    """`outcome`, and how long each step took; of a hand-over that is not known step by step."""
+    steps = [step for step in record.status.value.steps if step.ready_s is not None]
+    up = record.status.value.state in {FlowState.RUNNING, FlowState.SLEEPING}
+    if not up or not steps:
+        return outcome(record)
+    rows = [[step.id, step.component, f"{step.ready_s:.2f} s"] for step in steps]
+    return f"{outcome(record)}\n{output.table(['STEP', 'COMPONENT', 'READY AFTER'], rows)}"
 
 
 def report_wish(session: Session, ref: FlowRef, sentence: str, record: FlowRecord | None = None) -> None:

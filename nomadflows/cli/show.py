@@ -41,7 +41,7 @@ def show_json(record: FlowRecord) -> Json:
     }
 
 
-_STEP_FIELDS = ("id", "kind", "component", "state", "replicas", "consumers", "ready", "unacked", "restarts")
+_STEP_FIELDS = ("id", "kind", "component", "state", "replicas", "consumers", "ready", "unacked", "restarts", "ready_s")
 
 
 def _step_json(step: Json) -> Json:

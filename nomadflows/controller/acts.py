@@ -324,6 +324,7 @@ class Acts:
                 "incoming_components": {},
                 "job_index": 0,
                 "warm_up_s": _elapsed(look.seen.desired.at, look.seen.now),
+                "steps": tuple(replace(step, ready_s=None) for step in status.steps),  # those were the old version's
             },
         )
 

@@ -93,11 +93,7 @@ class Versions:
 
 
 def _resolve(store: Store, step: RunStep) -> ComponentVersion:
-    if step.pinned:
-        found = store.component(step.use, step.pinned)
-    else:
-        known = store.component_versions(step.use)
-        found = known[0] if known else None
+    found = store.component(step.use, step.pinned) if step.pinned else store.newest_component(step.use)
     if found is None:
         wanted = f"{step.use}@{step.pinned}" if step.pinned else step.use
         raise NotFound(

@@ -137,10 +137,7 @@ class ComponentApi:
         """Of the component the step runs: as resolved at the flow's start, else as it would be resolved now."""
         store = self._store()
         resolved = _resolved(store.flow(version.ref), version).get(step.id, "").partition("@")[2] or step.pinned
-        if resolved:
-            found = store.component(step.use, resolved)
-        else:
-            found = next(iter(store.component_versions(step.use)), None)
+        found = store.component(step.use, resolved) if resolved else store.newest_component(step.use)
         if found is None:
             raise NotFound(f"component {step.use} of step {step.id} is not known")
         return found.language

@@ -58,6 +58,13 @@ class Keys:
     def component(self, name: str, version: str) -> str:
         return self.component_versions(name) + version
 
+    def deprecations(self, name: str) -> str:
+        return f"{self.components}{name}/deprecated/"
+
+    def deprecation(self, name: str, version: str) -> str:
+        """Beside the version, since that never changes."""
+        return self.deprecations(name) + version
+
     def flows(self, workspace: str | None = None) -> str:
         return f"{self.prefix}/flows/{workspace}/" if workspace else f"{self.prefix}/flows/"
 

@@ -9,6 +9,7 @@ from typing import Any
 from nomadflows.model import limits
 from nomadflows.model import requests as rules
 from nomadflows.model.errors import InputError, Refused
+from nomadflows.model.freshness import pins
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, Kind, Meta, WantedState
 from nomadflows.store.documents import FlowRecord
@@ -62,6 +63,26 @@ def apply(store: Store, ref: FlowRef, definition: Json, *, by: str) -> Applied:
         changes = [Set(draft_key, document, draft.index if draft else 0), _kept(store, record, kind)]
     request.commit(changes)
     return Applied(created=False, changed=True, draft=isinstance(changes[0], Set))
+
+
+def draft_of(store: Store, record: FlowRecord) -> Json | None:
+    """What a new draft begins with: the draft there is, else the newest version's definition."""
+    draft = store.draft(record.ref)
+    return draft.value["definition"] if draft else definition_of(store, record.ref, record.meta.value.latest)
+
+
+def redraft(store: Store, ref: FlowRef, definition: Json, *, by: str) -> None:
+    """Make the definition the flow's draft though it may be the one that is published: components that it does not pin
+    have newer versions, and a publish takes those."""
+    record = existing(store, ref)
+    draft, request = store.draft(ref), Request(store, ref, by)
+    document = _draft(request, definition, based_on=record.meta.value.latest)
+    request.commit(
+        [
+            Set(store.keys.flow(ref, DRAFT), document, draft.index if draft else 0),
+            Check(store.keys.flow(ref, META), record.meta.index),
+        ]
+    )
 
 
 def create(store: Store, ref: FlowRef, definition: Json, *, by: str) -> Applied:
@@ -140,6 +161,8 @@ def _publish(
     store, ref, keys = request.store, request.ref, request.store.keys
     meta, desired = record.meta.value, record.desired.value
     latest = definition_of(store, ref, meta.latest)
+    if definition is not None and latest is not None and rules.digest(definition) == rules.digest(latest):
+        force = force or _components_behind(store, record)
     current = definition_of(store, ref, desired.version) if desired.state is WantedState.SUSPENDED else None
     insist(rules.may_publish(ref, desired, definition, latest, current, forced=force))
     assert definition is not None, "may_publish refuses a flow without a draft"
@@ -162,6 +185,14 @@ def _publish(
         ]
     )
     return number
+
+
+def _components_behind(store: Store, record: FlowRecord) -> bool:
+    """Whether the active version would run other components if it were published as it is."""
+    pinned = pins(definition_of(store, record.ref, record.status.value.version) or {})
+    running = {step: ref for step, ref in record.status.value.components.items() if step not in pinned}
+    names = {ref.partition("@")[0] for ref in running.values()}
+    return any((best := store.newest_component(name)) and best.ref not in running.values() for name in sorted(names))
 
 
 def _wanted(request: Request, record: FlowRecord, version: Json, scale: dict[str, int], how: Strategy) -> Change:

@@ -23,14 +23,14 @@ from nomadflows.store import inbox
 from nomadflows.store.deletion import delete, forget, purge, restore
 from nomadflows.store.documents import FlowRecord
 from nomadflows.store.keys import DESIRED, META
-from nomadflows.store.publishing import Applied, apply, create, publish, revert
+from nomadflows.store.publishing import Applied, apply, create, draft_of, publish, redraft, revert
 from nomadflows.store.request import Request, definition_of, existing, insist, wish
 from nomadflows.store.store import Store
 from nomadflows.store.transaction import Check, Fence, Set
 
 __all__ = [
-    "Applied", "NothingToPublish", "apply", "create", "delete", "existing", "forget", "publish", "purge", "restore",
-    "resume", "revert", "run_now", "scale", "set_kind", "set_repair", "start", "stop", "suspend", "whoami",
+    "Applied", "NothingToPublish", "apply", "create", "delete", "draft_of", "existing", "forget", "publish", "purge",
+    "redraft", "restore", "resume", "revert", "run_now", "scale", "set_kind", "set_repair", "start", "stop", "suspend", "whoami",
 ]  # fmt: skip
 
 Json = dict[str, Any]
@@ -156,5 +156,5 @@ def _is_polling(store: Store, step: Json) -> bool:
     """Whether a trigger wants ticks; a component that nobody has recorded says nothing."""
     component, _, function = str(step["use"]).partition(":")
     name, _, pinned = component.partition("@")
-    known = [store.component(name, pinned)] if pinned else store.component_versions(name)
-    return bool(known) and known[0] is not None and known[0].is_polling(function)
+    found = store.component(name, pinned) if pinned else store.newest_component(name)
+    return found is not None and found.is_polling(function)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
+from nomadflows.model.freshness import newest
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.semver import semver_key
 from nomadflows.model.states import Deleted, Event, Status
@@ -159,6 +160,8 @@ class Store:
         """name → its versions, newest first."""
         found: dict[str, list[ComponentVersion]] = {}
         for entry in self.client.below(self.keys.components):
+            if "/versions/" not in entry.key:
+                continue
             version = _component(entry)
             found.setdefault(version.name, []).append(version)
         return {name: _newest_first(versions) for name, versions in found.items()}
@@ -176,7 +179,26 @@ class Store:
         self.transact([Set(self.keys.component(component.name, component.version), component.to_json(), cas=0)])
 
     def delete_component(self, name: str, version: str) -> None:
-        self.transact([Delete(self.keys.component(name, version))])
+        self.transact([Delete(self.keys.component(name, version)), Delete(self.keys.deprecation(name, version))])
+
+    def deprecations(self, name: str) -> dict[str, Json]:
+        """name@version → why, by whom and when it was marked."""
+        below = self.keys.deprecations(name)
+        return {f"{name}@{entry.key.removeprefix(below)}": decode(entry) for entry in self.client.below(below)}
+
+    def put_deprecation(self, name: str, version: str, mark: Json | None) -> None:
+        """Mark a version, or with None take the mark away. Conflict if there is no such version (any more)."""
+        key = self.keys.deprecation(name, version)
+        change = Delete(key) if mark is None else Set(key, mark, None)
+        self.transact([Exists(self.keys.component(name, version)), change])
+
+    def newest_component(self, name: str) -> ComponentVersion | None:
+        """What a step gets that names no version. One read: a flow's start waits for it."""
+        entries = self.client.below(f"{self.keys.components}{name}/")
+        marked = self.keys.deprecations(name)
+        versions = [_component(entry) for entry in entries if not entry.key.startswith(marked)]
+        marks = {f"{name}@{entry.key.removeprefix(marked)}" for entry in entries if entry.key.startswith(marked)}
+        return newest(_newest_first(versions), marks)
 
     def workspace(self, name: str) -> Versioned[Json] | None:
         return self._document(self.keys.workspace(name))

@@ -31,25 +31,31 @@ class Published:
     sender_gaps_s: list[float] = field(default_factory=list)  # longest time in which the sender got no confirm then
 
 
-def publish_under_load(world: World, out: Path, strategy: str, times: int, rate: float) -> Published:
-    """One flow under steady load, published again and again."""
+def publish_under_load(
+    world: World, out: Path, strategy: str, times: int, rate: float, *, new_code: bool = False
+) -> Published:
+    """One flow under steady load, published again and again; with `new_code` each time for a new component version."""
     world.deploy()
-    name = f"loaded-{strategy}"
+    name = f"loaded-{strategy}" + ("-anew" if new_code else "")
     definition = {**relay(out), "idle_after": "60s"}
     flow = world.start_flow(name, definition)
     traffic = Traffic(world)
     traffic.follow = True
     line = traffic.add(flow, out)
-    traffic.start(rate)
+    traffic.start(rate, [line] * int(rate))  # a second's worth over one connection, so that the rate is kept
     try:
         time.sleep(3)
         windows = []
         calm = (time.time(), time.time() + 5)
         time.sleep(5)
         for number in range(times):
+            if new_code:
+                world.deploy(version=f"1.{100 * (strategy == 'handover') + number + 1}.0")
             begin = time.time()
             world.publish_flow(name, relay(out, work_ms=number % 2) | {"idle_after": "60s"}, strategy=strategy)
             _taken_over(world, flow, number + 2)
+            if new_code:
+                assert set(world.status(flow).components.values()) >= {world.store.component_versions("probe")[0].ref}
             windows.append((begin, time.time() + 0.5))
             time.sleep(1.5)
     finally:

@@ -56,6 +56,7 @@ def test_the_shape_programs_rely_on() -> None:
         "ready": 0,
         "unacked": 0,
         "restarts": 0,
+        "ready_s": None,
     }
     assert show.show_json(ORDERS) == {
         "workspace": "default",

@@ -76,8 +76,8 @@ class FakeStore:
     def component(self, name: str, version: str) -> ComponentVersion:
         return ComponentVersion(name, version, "python", {"triggers": {"receive": {}}}, {"path": "/components/probe"})
 
-    def component_versions(self, name: str) -> list[ComponentVersion]:
-        return [self.component(name, "1.0.0")]
+    def newest_component(self, name: str) -> ComponentVersion:
+        return self.component(name, "1.0.0")
 
     @call
     def write_status(

@@ -1,0 +1,131 @@
+"""`component deploy|deprecate|delete`: a version comes, is advised against, goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nomadflows.cli import output
+from nomadflows.cli.component import known, version_of
+from nomadflows.cli.session import Session, pass_session
+from nomadflows.model.errors import InputError, Refused
+from nomadflows.model.freshness import pins, uses
+from nomadflows.model.states import timestamp, utc_now
+
+if TYPE_CHECKING:
+    from nomadflows.model.component import ComponentVersion
+    from nomadflows.store import FlowRecord
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", default="", help="What flows call it; default: the folder's name.")
+@pass_session
+def deploy(session: Session, folder: Path, name: str) -> None:
+    """Make the folder DIR the next version of a component.
+
+    DIR holds a component.json. With a package.json it is a Node component of elastic.io's kind: its packages are
+    installed by npm, from the lock file where there is one. What runs keeps the version it started with.
+
+    \b
+    Examples:
+      nomadflows component deploy ./my-connector
+      nomadflows component deploy ./checkout/splitter-component --name splitter
+    """
+    made = deployed(session, folder, name)
+    output.emit(session.output, made.to_json(), lambda: f"{made.ref} is deployed: {', '.join(made.functions())}")
+
+
+def deployed(session: Session, folder: Path, name: str = "") -> ComponentVersion:
+    """The new version, recorded. Refused unless it comes after those that are there."""
+    from nomadflows.model.descriptor import check_newer
+    from nomadflows.packing import install, read_component
+    from nomadflows.settings import home
+
+    found = read_component(folder, name, session.settings.step_node)
+    there = session.store.component_versions(found.name)
+    if any("builtin" in version.location for version in there):
+        raise Refused(f"{found.name} is a built-in component", hint="--name gives yours another name")
+    check_newer(found.name, found.version, [version.version for version in there])
+    made = install(found, folder, home())
+    session.store.put_component(made)
+    return made
+
+
+@click.command()
+@click.argument("name", metavar="NAME@VERSION")
+@click.option("--why", default="", metavar="TEXT", help="What is wrong with it, or what to use instead.")
+@click.option("--undo", is_flag=True, help="Take the mark away.")
+@pass_session
+def deprecate(session: Session, name: str, why: str, undo: bool) -> None:
+    """Advise against a version. What runs it goes on; `flow list --outdated` names those flows.
+
+    A step that names no version gets the newest one without this mark, as long as there is one.
+
+    \b
+    Examples:
+      nomadflows component deprecate my-connector@1.1.0 --why "loses time zones"
+      nomadflows component deprecate my-connector@1.1.0 --undo
+    """
+    chosen = _chosen(session, name)
+    mark = None if undo else {"why": why, "by": session.user, "at": timestamp(utc_now())}
+    session.store.put_deprecation(chosen.name, chosen.version, mark)
+    said = "is not deprecated any more" if undo else "is deprecated"
+    output.emit(session.output, {"component": chosen.ref, "deprecated": mark}, lambda: f"{chosen.ref} {said}")
+
+
+@click.command()
+@click.argument("name", metavar="NAME@VERSION")
+@pass_session
+def delete(session: Session, name: str) -> None:
+    """Delete a version of a component that no flow uses, and its files.
+
+    \b
+    Example:
+      nomadflows component delete my-connector@1.0.0
+    """
+    from nomadflows.packing import uninstall
+    from nomadflows.settings import home
+
+    chosen = _chosen(session, name)
+    if "builtin" in chosen.location:
+        raise Refused(f"{chosen.ref} is built in: the next controller would record it again")
+    if users := _users(session, chosen):
+        raise Refused(
+            f"{chosen.ref} is used by {', '.join(users)}",
+            hint="stop them, or publish versions of them that use another (`nomadflows flow update-components`)",
+        )
+    session.store.delete_component(chosen.name, chosen.version)
+    uninstall(chosen, home())
+    output.emit(session.output, {"deleted": chosen.ref}, lambda: f"{chosen.ref} is deleted")
+
+
+def _chosen(session: Session, name: str) -> ComponentVersion:
+    base, _, number = name.partition("@")
+    if not number:
+        raise InputError("which version? Write NAME@VERSION", hint=f"nomadflows component versions {base}")
+    return version_of(known(session, base), number)
+
+
+def _users(session: Session, version: ComponentVersion) -> list[str]:
+    """Flows that could not go on, start or be published without it, each with how it uses the version."""
+    last = len(session.store.component_versions(version.name)) == 1
+    found = ((record, _use(session, record, version, last=last)) for record in session.store.flows())
+    return [f"{record.ref} ({use})" for record, use in found if use]
+
+
+def _use(session: Session, record: FlowRecord, version: ComponentVersion, *, last: bool) -> str:
+    status = record.status.value
+    if version.ref in {*status.components.values(), *status.incoming_components.values()}:
+        return str(status.state)
+    latest = session.store.version(record.ref.version(record.meta.value.latest)) if record.meta.value.latest else None
+    draft = session.store.draft(record.ref) if record.has_draft else None
+    for what, definition in (
+        (f"version {record.meta.value.latest}", latest and latest["definition"]),
+        ("draft", draft and draft.value["definition"]),
+    ):
+        if definition and (version.ref in pins(definition).values() or (last and uses(definition, version.name))):
+            return what
+    return ""

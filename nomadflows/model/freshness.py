@@ -1,0 +1,101 @@
+"""Which component versions a flow works with, and which newer ones there are. Pure.
+
+A step that names no version gets the newest when its flow starts. A version that is marked deprecated is passed over
+as long as there is another: it goes on where it runs, and where a step names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.semver import semver_key
+
+Json = dict[str, Any]
+Marks = Mapping[str, Json]  # name@version → who marked it when and why
+
+
+def newest(versions: Sequence[ComponentVersion], deprecated: Collection[str] = ()) -> ComponentVersion | None:
+    """What a step gets that names no version; `versions` newest first."""
+    return next((version for version in versions if version.ref not in deprecated), versions[0] if versions else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A step whose component has a newer version, or is deprecated. `newest` is "" where there is no newer one."""
+
+    step: str
+    component: str  # name@version
+    newest: str
+    pinned: bool
+    deprecated: str = ""  # why, in a sentence; "": it is not
+
+    def to_json(self) -> Json:
+        return {
+            "step": self.step,
+            "component": self.component,
+            "newest": self.newest or None,
+            "pinned": self.pinned,
+            "deprecated": self.deprecated or None,
+        }
+
+
+def behind(
+    resolved: Mapping[str, str],
+    pinned: Collection[str],
+    catalogue: Mapping[str, Sequence[ComponentVersion]],
+    marks: Marks,
+) -> list[Behind]:
+    """Steps that do not work with the newest version, in the order of `resolved` (step → name@version)."""
+    found = []
+    for step, ref in resolved.items():
+        name, _, number = ref.partition("@")
+        best = newest(catalogue.get(name, ()), marks)
+        newer = best.ref if best and semver_key(best.version) > semver_key(number) else ""
+        seen = Behind(step, ref, newer, step in pinned, _deprecation(ref, catalogue.get(name, ()), marks))
+        if seen.newest or seen.deprecated:
+            found.append(seen)
+    return found
+
+
+def _deprecation(ref: str, versions: Iterable[ComponentVersion], marks: Marks) -> str:
+    if ref in marks:
+        return str(marks[ref].get("why") or "marked by " + str(marks[ref].get("by") or "somebody"))
+    described = next((version for version in versions if version.ref == ref), None)
+    return "its descriptor says so" if described and described.descriptor.get("deprecated") is True else ""
+
+
+def pins(definition: Json) -> dict[str, str]:
+    """step → name@version, of the steps of a definition that name a version."""
+    found = {}
+    for step in definition.get("steps", ()):
+        component = str(step.get("use", "")).partition(":")[0]
+        if "@" in component:
+            found[str(step["id"])] = component
+    return found
+
+
+def uses(definition: Json, name: str) -> list[str]:
+    """The steps of a definition that use a component, whatever version."""
+    return [
+        str(step["id"])
+        for step in definition.get("steps", ())
+        if str(step.get("use", "")).partition(":")[0].partition("@")[0] == name
+    ]
+
+
+def updated(definition: Json, outdated: Iterable[Behind]) -> Json:
+    """The definition with its pinned steps moved to the newest versions; steps that name none get it anyway."""
+    to = {one.step: one.newest for one in outdated if one.pinned and one.newest}
+    steps = [
+        {**step, "use": f"{to[step['id']]}:{str(step['use']).partition(':')[2]}"} if step["id"] in to else step
+        for step in definition["steps"]
+    ]
+    return {**definition, "steps": steps}
+
+
+def only_newer(found: Iterable[Behind]) -> list[Behind]:
+    """Those with a newer version, without what is merely deprecated."""
+    return [replace(one, deprecated="") for one in found if one.newest]
