@@ -33,11 +33,12 @@ import uvicorn
 
 uri, vhost, exchange, port = sys.argv[1:]
 {application}
-config = uvicorn.Config(app, port=int(port), log_config=None, access_log=False, lifespan="off")
+config = uvicorn.Config(app, port=int(port), http=protocol, log_config=None, access_log=False, lifespan="off")
 uvicorn.Server(config).run()
 """
 
 BARE = """
+protocol = "auto"
 import asyncio
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
@@ -89,6 +90,7 @@ from urllib.parse import unquote
 from nomadflows.broker.address import Address
 from nomadflows.broker.pipeline import Pipeline
 from nomadflows.broker.wire import Crypto
+from nomadflows.gateway.connection import Connection as protocol
 from nomadflows.gateway.directory import Directory, Target
 from nomadflows.gateway.hooks import Hooks
 from nomadflows.gateway.replies import Replies

@@ -33,6 +33,7 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "timeout": (float, "number of seconds"),
     "deaf_after": (float, "number of seconds"),
     "stalled_after": (float, "number of seconds"),
+    "tick_jitter": (float, "number of seconds"),
     "webhooks_per_minute": (int, "whole number"),
 }
 
@@ -88,6 +89,9 @@ class Settings:
     step_python: str = sys.executable
     step_node: str = "node"  # of Node components that are a folder, as the nodes find it
     datacenters: str = "*"
+    tick_jitter: float = (
+        0.0  # by how many seconds at most ticks come after their schedule, to spread flows of one minute
+    )
     deaf_after: float = 120.0  # a step whose process runs but does not consume is restarted after so many seconds
     stalled_after: float = 1200.0  # and one that holds messages and finishes none
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included

@@ -36,6 +36,7 @@ def show_json(record: FlowRecord) -> Json:
         "scale": desired.scale,
         "repair": desired.repair,
         "next_tick": status.next_tick or None,
+        "later_ticks": list(status.later_ticks),
         "warm_up_s": status.warm_up_s,
         "last_wake_s": status.last_wake_s,
     }
@@ -62,7 +63,7 @@ def show_text(record: FlowRecord) -> str:
             ("draft", "yes, not published" if record.has_draft else ""),
             ("scaled", ", ".join(f"{step} {count}" for step, count in sorted(desired.scale.items()))),
             ("repair", "" if desired.repair else "paused: what others change is left as it is"),
-            ("next tick", status.next_tick),
+            ("next tick", ", then ".join([status.next_tick, *status.later_ticks])),
             ("warm-up", f"{status.warm_up_s:.2f} s from start to all steps ready" if status.warm_up_s else ""),
             ("last wake", f"{status.last_wake_s:.2f} s" if status.last_wake_s else ""),
             *((c.type, f"{c.status}: {c.reason}: {c.message}") for c in status.conditions),

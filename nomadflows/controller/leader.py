@@ -43,7 +43,9 @@ class Leader:
         self._versions = Versions()
         self._workspaces: set[str] = set()
         self._workspaces_lock = threading.Lock()
-        self._scheduler = Scheduler(self._clients, self._queue.add, lambda: fence.is_leader)
+        self._scheduler = Scheduler(
+            self._clients, self._queue.add, lambda: fence.is_leader, jitter_s=settings.tick_jitter
+        )
         rules = Rules(deaf_after_s=settings.deaf_after, stalled_after_s=settings.stalled_after)
         self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake, rules)
         self._wakes = WakeListener(settings.amqp_uri, self._message)

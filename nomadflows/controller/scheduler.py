@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
-from zlib import crc32
 
 import structlog
 
@@ -28,12 +28,13 @@ from nomadflows.controller.observe import Look
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef, input_key
-from nomadflows.model.schedule import next_after
+from nomadflows.model.schedule import delay, occurrences
 from nomadflows.model.states import Status, WantedState, parse_timestamp, timestamp, utc_now
 
 log = structlog.get_logger()
 
 DEFAULT_LEAD_S: Final = 2.0
+LATER_TICKS: Final = 2
 _RETRY_S: Final = 1.0
 
 
@@ -52,13 +53,14 @@ class Plan:
     def after(self, moment: datetime) -> datetime:
         if not self.expression:
             return moment + timedelta(seconds=self.min_interval_s)
-        return next_after(self.expression, self.zone, moment - self._spread) + self._spread
+        return next(self._dues(moment))
 
-    @property
-    def _spread(self) -> timedelta:
-        """A flow's own delay, the same at each tick: thousands that are due at one minute come one after the other."""
-        share = crc32(f"{self.version.ref}".encode()) / 2**32
-        return timedelta(milliseconds=int(share * self.jitter_s * 1000))
+    def later(self, due: datetime) -> tuple[str, ...]:
+        """What people are shown of the ticks behind one."""
+        return tuple(timestamp(moment) for moment in islice(self._dues(due), LATER_TICKS)) if self.expression else ()
+
+    def _dues(self, moment: datetime) -> Iterator[datetime]:
+        return occurrences(self.expression, self.zone, moment, delay(str(self.version.ref), self.jitter_s))
 
     def same_but_lead(self, other: Plan) -> bool:
         return replace(self, lead_s=0) == replace(other, lead_s=0)
@@ -85,6 +87,7 @@ class Scheduler:
         self._next: dict[FlowRef, datetime] = {}
         self._warned: dict[FlowRef, datetime] = {}
         self._ticked: dict[FlowRef, datetime] = {}
+        self._later: dict[FlowRef, tuple[str, ...]] = {}
         self._heap: list[tuple[datetime, FlowRef]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
@@ -100,8 +103,7 @@ class Scheduler:
 
     def follow(self, look: Look) -> None:
         """Take over what a look at the flow showed: tick it, tick it differently, or no more."""
-        plan = _plan(look, self._clients())
-        self.take(look.seen.ref, replace(plan, jitter_s=self._jitter_s) if plan else None, look.seen.status)
+        self.take(look.seen.ref, _plan(look, self._clients(), self._jitter_s), look.seen.status)
 
     def take(self, ref: FlowRef, plan: Plan | None, status: Status) -> None:
         """Tick a flow by a plan from now on; None: no more. `status` says what a leader before this one did."""
@@ -127,12 +129,16 @@ class Scheduler:
             due = self._next.get(ref)
             return None if due is None else (due - self._now()).total_seconds()
 
-    def times(self, ref: FlowRef) -> dict[str, str]:
-        """What the flow's status tells of ticks: `last_tick` and `next_tick`. Continuous ticks are not told one by one."""
+    def times(self, ref: FlowRef) -> dict[str, Any]:
+        """What the flow's status tells of ticks. Continuous ticks are not told one by one."""
         with self._changed:
             plan, due, last = self._plans.get(ref), self._next.get(ref), self._ticked.get(ref)
-        told = {"last_tick": timestamp(last)} if last else {}
-        return told | {"next_tick": timestamp(due) if due and plan and plan.expression else ""}
+            told = {"last_tick": timestamp(last)} if last else {}
+            if due is None or plan is None or not plan.expression:
+                return told | {"next_tick": "", "later_ticks": ()}
+            if ref not in self._later:
+                self._later[ref] = plan.later(due)
+            return told | {"next_tick": timestamp(due), "later_ticks": self._later[ref]}
 
     def ticked(self, ref: FlowRef, due: datetime | None = None) -> None:
         """A tick was put into the trigger's queue."""
@@ -149,9 +155,11 @@ class Scheduler:
         self._next.pop(ref, None)
         self._warned.pop(ref, None)
         self._ticked.pop(ref, None)
+        self._later.pop(ref, None)
 
     def _set_next(self, ref: FlowRef, due: datetime) -> None:
         self._next[ref] = due
+        self._later.pop(ref, None)
         lead = timedelta(seconds=self._plans[ref].lead_s)
         heapq.heappush(self._heap, (due - lead, ref))
         heapq.heappush(self._heap, (due, ref))
@@ -248,7 +256,7 @@ def publish_tick(
     return True
 
 
-def _plan(look: Look, clients: Clients) -> Plan | None:
+def _plan(look: Look, clients: Clients, jitter_s: float) -> Plan | None:
     status, version = look.seen.status, look.version
     if version is None or status.state not in ACTIVE or look.seen.desired.state is not WantedState.RUNNING:
         return None
@@ -262,4 +270,12 @@ def _plan(look: Look, clients: Clients) -> Plan | None:
     definition = version.definition
     expression = definition.cron(look.seen.kind) or ""
     lead = max(DEFAULT_LEAD_S, 2 * (status.last_wake_s or 0.0))
-    return Plan(version.ref, trigger.id, expression, definition.timezone, definition.steps[0].min_interval, lead)
+    return Plan(
+        version.ref,
+        trigger.id,
+        expression,
+        definition.timezone,
+        definition.steps[0].min_interval,
+        lead,
+        definition.jitter_s(jitter_s),
+    )

@@ -52,6 +52,10 @@ class Problem:
 
 _AGAIN: Final = {"retry-after": "1"}
 
+BAD_REQUEST: Final = Problem(HTTPStatus.BAD_REQUEST, "bad_request", "the request is no HTTP/1.1")
+LARGE_HEADERS: Final = Problem(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "large_headers", "address and headers together may have 64 KiB"
+)
 METHOD: Final = Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method", "a webhook takes GET and POST", {"allow": "GET, POST"})
 NO_FLOW: Final = Problem(HTTPStatus.NOT_FOUND, "no_flow", "this flow either does not exist or is inactive")
 BLOCKED: Final = Problem(

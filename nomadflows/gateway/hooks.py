@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ import structlog
 
 from nomadflows.broker.wire import Outgoing, new_id, platform_message
 from nomadflows.gateway import answers, metrics
-from nomadflows.gateway.answers import Answer, Rejected
+from nomadflows.gateway.answers import Answer, Problem, Rejected
 from nomadflows.gateway.content import Request, joined, message
 from nomadflows.gateway.directory import Directory, Target, explain
 from nomadflows.gateway.limits import DeadCalls, Memory, RateLimit
@@ -34,6 +34,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX: Final = "/hook/"
 MOST_BYTES: Final = 10_000_000  # headers and body
+MOST_REFUSED_BYTES: Final = 50_000_000  # of a request that is too large: read, not kept
 ARRIVAL_S: Final = 30.0  # for the whole body
 MEMORY: Final = 256 << 20
 
@@ -118,30 +119,37 @@ class Hooks:
         return target
 
     async def _body(self, scope: Scope, receive: Receive, headers: dict[str, str], taken: list[int]) -> bytes:
-        """The whole body, or nothing of it is kept."""
+        """The whole body, or nothing of it is kept. What is refused is read on for a while all the same: a caller that
+        still sends does not see an answer."""
         size = sum(len(name) + len(value) + 4 for name, value in scope["headers"]) + len(scope["query_string"])
-        declared = headers.get("content-length", "0")
-        if size + (int(declared) if declared.isascii() and declared.isdecimal() else 0) > MOST_BYTES:
-            raise answers.TOO_LARGE.rejected()
+        refused = answers.TOO_LARGE if size + _declared(headers) > MOST_BYTES else None
+        if refused and headers.get("expect", "").lower() == "100-continue":
+            raise refused.rejected()
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(self._arrival_s):
-                while True:
-                    event = await receive()
-                    if event["type"] == "http.disconnect":
-                        raise _Gone
-                    if piece := event.get("body", b""):
-                        size += len(piece)
-                        if size > MOST_BYTES:
-                            raise answers.TOO_LARGE.rejected()
-                        if not self._memory.take(len(piece)):
-                            raise answers.BUSY.rejected()
-                        taken[0] += len(piece)
+                async for piece in _pieces(receive):
+                    size += len(piece)
+                    refused = refused or self._keep(piece, size, taken)
+                    if refused is None:
                         pieces.append(piece)
-                    if not event.get("more_body", False):
-                        return b"".join(pieces)
+                    elif size > MOST_REFUSED_BYTES:
+                        break
+                    else:
+                        pieces.clear()
         except TimeoutError:
-            raise answers.TOO_SLOW.rejected() from None
+            raise (refused or answers.TOO_SLOW).rejected() from None
+        if refused:
+            raise refused.rejected()
+        return b"".join(pieces)
+
+    def _keep(self, piece: bytes, size: int, taken: list[int]) -> Problem | None:
+        if size > MOST_BYTES:
+            return answers.TOO_LARGE
+        if not self._memory.take(len(piece)):
+            return answers.BUSY
+        taken[0] += len(piece)
+        return None
 
     async def _accept(self, ref: FlowRef, target: Target, request: Request, receive: Receive) -> Answer:
         if target.auth.signs_body and not target.auth.allows(request.headers, request.body):
@@ -204,6 +212,21 @@ class Hooks:
         finally:
             metrics.WAITING.dec()
             self._replies.forget(execution)
+
+
+def _declared(headers: dict[str, str]) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdecimal() else 0
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise _Gone
+        yield event.get("body", b"")
+        more = event.get("more_body", False)
 
 
 async def _first(reply: asyncio.Future[Answer], receive: Receive, patience_s: float, execution: str) -> Answer:

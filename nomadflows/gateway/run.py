@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, Final
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from nomadflows.gateway.application import Gateway
+from nomadflows.gateway.connection import CONNECTIONS, Connection
 from nomadflows.model.errors import InputError
 from nomadflows.settings import Settings
 
 log = structlog.get_logger()
 
 _GRACE_S: Final = 65  # a caller may wait a minute for its flow's answer
-_CONNECTIONS: Final = 2_000
-_HEADER_BYTES: Final = 64 << 10
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -28,7 +27,7 @@ def address(settings: Settings) -> tuple[str, int]:
 
 
 def server(settings: Settings) -> uvicorn.Server:
-    """Takes uvloop and httptools if they are there."""
+    """Takes uvloop if it is there."""
     host, port = address(settings)
     _let_any_status_pass()
     application: Any = Gateway(settings)
@@ -41,9 +40,10 @@ def server(settings: Settings) -> uvicorn.Server:
             access_log=False,
             lifespan="on",
             server_header=False,
-            limit_concurrency=_CONNECTIONS,
+            http=Connection,
+            ws="none",
+            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
-            h11_max_incomplete_event_size=_HEADER_BYTES,
         )
     )
 
@@ -62,9 +62,5 @@ def run(settings: Settings) -> None:
 
 
 def _let_any_status_pass() -> None:
-    """A flow may answer with any status to 999; the server's quick parser has lines to 599 only."""
-    with contextlib.suppress(ImportError):
-        from uvicorn.protocols.http import httptools_impl
-
-        lines = httptools_impl.STATUS_LINE
-        lines.update({status: b"HTTP/1.1 %d \r\n" % status for status in range(600, 1000)})
+    """A flow may answer with any status to 999; the server has lines to 599 only."""
+    STATUS_LINE.update({status: b"HTTP/1.1 %d \r\n" % status for status in range(600, 1000)})

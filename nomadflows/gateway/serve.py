@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from nomadflows.clients import per_thread
 from nomadflows.gateway.component_api import ComponentApi
+from nomadflows.gateway.connection import Connection
 from nomadflows.model.errors import InputError
 from nomadflows.settings import Settings
 
@@ -34,7 +35,9 @@ def serve_component_api(settings: Settings, stop: threading.Event, also: Sequenc
     if not host or not port.isdecimal():
         raise InputError(f"component_api_bind: expected host:port, not {settings.component_api_bind!r}")
     app = Starlette(routes=[*api.routes, *also])
-    config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app, host=host, port=int(port), http=Connection, ws="none", log_config=None, access_log=False, lifespan="off"
+    )
     thread = threading.Thread(target=_keep_serving, args=(config, stop), name="component-api", daemon=True)
     thread.start()
     return thread

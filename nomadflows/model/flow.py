@@ -225,6 +225,12 @@ class FlowDefinition(_Shape):
     timezone: Annotated[_Text, Allowed("an IANA name such as Europe/Berlin")] = Field(
         default="UTC", description="Time zone of the schedule."
     )
+    jitter: Annotated[Duration | None, Allowed("a duration from 0s to 1h, such as 30s")] = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="By how much at most its ticks come after their schedule, always by the same; spreads flows of one minute.",
+    )
     idle_after: Annotated[Duration, Allowed("a duration from 0s to 30m, such as 60s or 5m")] = Field(
         default=60.0, ge=0, le=1800, description="Ordinary flows: park after so long without work; 0s to 30m."
     )
@@ -261,6 +267,12 @@ class FlowDefinition(_Shape):
     def cron(self, kind: Kind) -> str | None:
         """The schedule of a polling trigger; None in a real-time flow without one: it polls without pause."""
         return self.schedule or (schedule.DEFAULT if kind is Kind.ORDINARY else None)
+
+    def jitter_s(self, default_s: float) -> float:
+        """Who names no schedule was promised no minute: such flows are spread over their whole interval."""
+        if self.jitter is not None:
+            return self.jitter
+        return default_s if self.schedule else max(default_s, schedule.DEFAULT_EVERY_S)
 
     def step(self, step_id: str) -> StepDefinition:
         """KeyError if the definition has no such step."""

@@ -47,6 +47,8 @@ def _schedule(definition: FlowDefinition) -> Iterator[Problem]:
         schedule.zone(definition.timezone)
     except schedule.ScheduleError as error:
         yield Problem(("timezone",), error.message)
+    if realtime and definition.jitter is not None and definition.schedule is None:
+        yield Problem(("jitter",), "it polls without pause; allowed: jitter in a flow with a schedule")
     if realtime and "idle_after" in definition.model_fields_set:
         yield Problem(("idle_after",), "a realtime flow never sleeps; allowed: idle_after in an ordinary flow")
 

@@ -68,7 +68,7 @@ def _read(data: dict[str, Any]) -> tuple[FlowDefinition | None, list[Problem]]:
         return None, problems
     faulty = {problem.path[:1] for problem in problems} | {problem.path[:3] for problem in problems}
     if ("kind",) in faulty:  # without it nothing can be said about these
-        faulty |= {("schedule",), ("idle_after",)}
+        faulty |= {("schedule",), ("jitter",), ("idle_after",)}
     top = {key: value for key, value in data.items() if (key,) not in faulty and key != "steps"}
     readable = tuple(_readable_step(index, step, faulty) for index, step in enumerate(steps))
     known = FlowDefinition.model_validate({"flow": "x", **top, "steps": [{"id": "x", "use": "x:x"}]})

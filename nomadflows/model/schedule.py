@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -12,6 +14,7 @@ from cronsim import CronSim, CronSimError
 from nomadflows.model.errors import InputError
 
 DEFAULT: Final = "*/3 * * * *"  # of a polling trigger that names no schedule
+DEFAULT_EVERY_S: Final = 180.0
 _NAMES: Final = ("second", "minute", "hour", "day-of-month", "month", "day-of-week")
 _RANGES: Final = ("0-59", "0-59", "0-23", "1-31", "1-12 or JAN-DEC", "0-7 or SUN-SAT")
 _FIELDS: Final = 5
@@ -69,6 +72,19 @@ def next_after(expression: str, zone_name: str, moment: datetime) -> datetime:
     raise ScheduleError(
         f"{expression!r} never occurs: no such date exists; allowed: a cron expression that has a next time"
     )
+
+
+def delay(name: str, jitter_s: float) -> timedelta:
+    """By how much one flow's ticks come after their schedule: its own share of the jitter, the same for ever, so that
+    thousands that are due at one minute come one after the other and each keeps its distances."""
+    return timedelta(milliseconds=int(crc32(name.encode()) / 2**32 * jitter_s * 1000))
+
+
+def occurrences(expression: str, zone_name: str, moment: datetime, late: timedelta = timedelta()) -> Iterator[datetime]:
+    """All moments later than `moment` at which a schedule is due whose ticks come `late` after it, in UTC."""
+    while True:
+        moment = next_after(expression, zone_name, moment - late) + late
+        yield moment
 
 
 def _check_field(index: int, part: str) -> None:

@@ -208,6 +208,7 @@ class Status(_Document):
     last_wake_s: float | None = None
     parked_s: float = 0.0  # in all, for `why`
     next_tick: str = ""
+    later_ticks: tuple[str, ...] = ()  # those after the next one
     last_tick: str = ""
     dropped: int = 0  # messages the last stop threw away
     suspended_for: str = ""  # reason of the present suspension: Requested, QueueLimit, StartFailures, OutOfMemory
@@ -220,6 +221,7 @@ class Status(_Document):
                 **known,
                 "state": FlowState(known.get("state", "Stopped")),
                 "conditions": tuple(Condition.from_json(c) for c in known.get("conditions", ())),
+                "later_ticks": tuple(known.get("later_ticks", ())),
                 "steps": tuple(StepStatus.from_json(s) for s in known.get("steps", ())),
             }
         )

@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests as http
 
-from nomadflows.builtin import builtin_components
-from nomadflows.store import requests
+from tests.gateways import Callers, builtins, free_port, gateway
 from tests.world import World, eventually
 
 pytestmark = pytest.mark.stack
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@contextmanager
-def gateway(world: World, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A gateway process at that port, ready."""
-    with (world.folder / f"gateway-{port}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "nomadflows", "gateway", "run", "--bind", f"127.0.0.1:{port}"],
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        eventually("the gateway listens", lambda: alive(port), 20)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def alive(port: int) -> bool:
-    try:
-        return http.get(f"http://127.0.0.1:{port}/healthz", timeout=1).ok
-    except http.RequestException:
-        return False
-
-
-def builtins(world: World) -> None:
-    for component in builtin_components():
-        if world.store.component(component.name, component.version) is None:
-            world.store.put_component(component)
 
 
 def hooked(out: Path, **settings: Any) -> dict[str, Any]:
@@ -70,12 +28,12 @@ def hooked(out: Path, **settings: Any) -> dict[str, Any]:
     }
 
 
-def answering(**reply: Any) -> dict[str, Any]:
+def answering(mapping: str = "n", **reply: Any) -> dict[str, Any]:
     return {
         "idle_after": "5s",
         "steps": [
             {"id": "receive", "use": "webhook:receive", "with": {"reply_timeout": 20}},
-            {"id": "answer", "use": "http:reply", "map": {"hello": "$uppercase(name)"}, "with": reply},
+            {"id": "answer", "use": "http:reply", "map": {"hello": mapping}, "with": reply},
         ],
     }
 
@@ -113,7 +71,7 @@ def test_a_webhook_wakes_a_sleeping_flow_and_ends_with_it(world: World, tmp_path
 def test_a_flow_answers_its_caller_through_any_gateway(world: World) -> None:
     builtins(world)
     world.start_controller()
-    world.start_flow("answering", answering(status=201))
+    world.start_flow("answering", answering("$uppercase(name)", status=201))
     first, second = free_port(), free_port()
     with gateway(world, first) as process, gateway(world, second):
         for port in (first, second, first):
@@ -132,49 +90,77 @@ def test_a_flow_answers_its_caller_through_any_gateway(world: World) -> None:
         assert http.post(url, json={"name": "olaf"}, timeout=30).json() == {"hello": "OLAF"}
 
 
-def test_a_killed_gateway_loses_no_request_it_acknowledged(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_gateway_that_ends_loses_no_request_it_acknowledged(
+    world: World, tmp_path: Path, end: signal.Signals
+) -> None:
     world.deploy()
     builtins(world)
     world.start_controller()
     out, ports = tmp_path / "out", (free_port(), free_port())
+    # Given a flow that sleeps
     flow = world.start_flow("loaded", hooked(out))
-    accepted: list[int] = []
-    over = threading.Event()
+    world.flow_becomes(flow, "Sleeping")
+    with gateway(world, ports[0]) as ended, gateway(world, ports[1]):
+        # When one of its gateways is killed, or told to end, under load
+        with Callers(ports, "/hook/default/loaded", rate=60) as callers:
+            eventually("requests are acknowledged", lambda: len(callers.took) > 100)
+            ended.send_signal(end)
+            ended.wait()
+            count = len(callers.took)
+            eventually("the other gateway goes on", lambda: len(callers.took) > count + 100)
+        # Then what was acknowledged is processed, and little else was not answered
+        eventually("all of it is processed", lambda: callers.took.keys() <= world.seen(out).keys(), 60)
+        assert set(callers.others) <= {"connection closed"}
 
-    def load(worker: int) -> None:
-        """Calls one gateway after the other, and notes what was acknowledged."""
-        number = worker
-        with http.Session() as session:
-            while not over.is_set():
-                try:
-                    answer = session.post(
-                        f"http://127.0.0.1:{ports[number % 2]}/hook/default/loaded", json={"n": number}, timeout=5
-                    )
-                    if answer.ok:
-                        accepted.append(number)
-                except http.RequestException:
-                    pass  # it was not acknowledged
-                number += 4
-                over.wait(0.01)
 
-    with gateway(world, ports[0]) as killed, gateway(world, ports[1]):
-        callers = [threading.Thread(target=load, args=(worker + worker % 2 * 4,)) for worker in range(4)]
-        for caller in callers:
-            caller.start()
-        # When one is killed, and the other told to end, under load
-        eventually("requests are accepted", lambda: len(accepted) > 100)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-        count = len(accepted)
-        eventually("the other one goes on", lambda: len(accepted) > count + 50)
-    over.set()
-    for caller in callers:
-        caller.join()
-    # Then what was acknowledged is processed
-    wanted = set(accepted)
+def test_callers_wait_while_their_gateway_is_started_again(world: World) -> None:
+    builtins(world)
+    world.start_controller()
+    flow = world.start_flow("answering", answering())
+    first, second = free_port(), free_port()
+    with ExitStack() as left, gateway(world, second):
+        process = left.enter_context(gateway(world, first))
+        # Given callers of two gateways that wait for the flow's answer
+        with Callers((first, second), "/hook/default/answering", rate=20) as callers:
+            eventually("the flow answers", lambda: len(callers.took) > 20, 60)
+            # When one is killed, and comes back
+            process.kill()
+            process.wait()
+            left.enter_context(gateway(world, first))
+            count = len(callers.took)
+            eventually("the flow answers", lambda: len(callers.took) > count + 40, 60)
+        # Then each caller has its own answer or a closed connection, and the flow is unharmed
+        assert set(callers.others) <= {"connection closed"}
+        assert all(callers.bodies[number] == {"hello": number} for number in callers.took)
+        assert world.status(flow).state.value in {"Running", "Sleeping"}
 
-    def processed() -> bool:
-        return wanted <= world.seen(out).keys()
 
-    eventually("all that was acknowledged is processed", processed, 60)
-    requests.stop(world.store, flow, by="test")
+def test_bad_callers_hold_up_nobody_and_cost_little(world: World, tmp_path: Path) -> None:
+    world.deploy()
+    builtins(world)
+    world.start_controller()
+    out, port = tmp_path / "out", free_port()
+    world.start_flow("hooked", hooked(out))
+    head = b"POST /hook/default/hooked HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    with gateway(world, port) as process, ExitStack() as open_connections:
+        # Given hundreds of callers that do not end their headers, and 400 MB of bodies that do not end
+        for number in range(340):
+            connection = open_connections.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.sendall(head if number < 300 else head + b"content-length: 9900000\r\n\r\n")
+            if number >= 300:
+                connection.sendall(b" " * 9_800_000)
+        # Then others are answered, or told that there is no memory now, and it stays bounded
+        answers = [
+            http.post(f"http://127.0.0.1:{port}/hook/default/hooked", json={"n": n}, timeout=5) for n in range(5)
+        ]
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        assert http.get(f"http://127.0.0.1:{port}/hook/default/hooked?n=9", timeout=5).status_code == 200
+        assert most_memory(process.pid) < 450 << 20
+    world.all_arrive(out, range(9, 10))
+
+
+def most_memory(pid: int) -> int:
+    """The most a process has ever held, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))

@@ -37,6 +37,7 @@ ORDERS = FlowRecord(
             warm_up_s=0.9,
             last_wake_s=0.31,
             next_tick="2026-01-31T10:03:00.000Z",
+            later_ticks=("2026-01-31T10:06:00.000Z", "2026-01-31T10:09:00.000Z"),
         ),
         12,
     ),
@@ -86,6 +87,7 @@ def test_the_shape_programs_rely_on() -> None:
         "scale": {},
         "repair": True,
         "next_tick": "2026-01-31T10:03:00.000Z",
+        "later_ticks": ["2026-01-31T10:06:00.000Z", "2026-01-31T10:09:00.000Z"],
         "warm_up_s": 0.9,
         "last_wake_s": 0.31,
     }

@@ -103,7 +103,11 @@ def test_a_new_leader_makes_up_one_tick_and_repeats_none() -> None:
     first.follow(plan())
     first.pass_until(*minutes(11))
     told = first.scheduler.times(REF)
-    assert told == {"last_tick": timestamp(minutes(10)[0]), "next_tick": timestamp(minutes(20)[0])}
+    assert told == {
+        "last_tick": timestamp(minutes(10)[0]),
+        "next_tick": timestamp(minutes(20)[0]),
+        "later_ticks": tuple(timestamp(moment) for moment in minutes(30, 40)),
+    }
     status = Status(started=timestamp(NOON), **told)
     # When another one leads before the next tick is due, then that is what comes next
     soon = World(status)
@@ -202,6 +206,31 @@ def test_flows_of_one_minute_are_spread_over_the_jitter() -> None:
     one = plan("*/10 * * * *", jitter_s=30.0)
     first = one.after(NOON)
     assert one.after(first) - first == timedelta(minutes=10)
+
+
+def test_a_tick_that_is_spread_is_neither_missed_nor_doubled_by_a_new_leader() -> None:
+    # Given a leader whose ticks come up to 30 s late
+    spread = plan("*/10 * * * *", jitter_s=30.0)
+    first = World()
+    first.follow(spread)
+    first.pass_until(*minutes(11))
+    before, due = first.times()
+    assert due - before == timedelta(minutes=10)
+    assert NOON + timedelta(minutes=10) <= due <= NOON + timedelta(minutes=10, seconds=30)
+    assert [moment for moment in first.early if before < moment < due] == [due - timedelta(seconds=2)]
+    status = Status(started=timestamp(NOON), **first.scheduler.times(REF))
+    # When another leads just before the next one, then it comes at its time, and once
+    soon = World(status)
+    soon.now = minutes(20)[0]
+    soon.follow(spread)
+    soon.pass_until(*minutes(29))
+    assert soon.times() == [due + timedelta(minutes=10)]
+    # When another leads after it, then it is made up, once
+    late = World(status)
+    late.now = minutes(25)[0]
+    late.follow(spread)
+    late.pass_until(*minutes(29))
+    assert len(late.times()) == 1
 
 
 def test_a_local_time_that_does_not_occur_or_occurs_twice_runs_once() -> None:

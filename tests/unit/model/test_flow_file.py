@@ -107,7 +107,7 @@ ONE_MISTAKE = {
         ("idle_after: 60s", "idle_afer: 60s"),
         (
             "4: idle_afer: unknown field 'idle_afer'; did you mean 'idle_after'? allowed: flow, kind, description, schedule, "
-            "timezone, idle_after, retention, limits, steps"
+            "timezone, jitter, idle_after, retention, limits, steps"
         ),
     ),
     "a typo in a nested field": (

@@ -80,6 +80,14 @@ def test_the_schedule_depends_on_the_kind():
     assert flow(schedule="0 * * * *").cron(Kind.REALTIME) == "0 * * * *"
 
 
+def test_who_names_no_minute_is_spread_over_the_whole_interval():
+    assert flow().jitter_s(0) == 180
+    assert flow(schedule="0 * * * *").jitter_s(0) == 0
+    assert flow(schedule="0 * * * *").jitter_s(20) == 20
+    assert flow(schedule="0 * * * *", jitter="5m").jitter_s(20) == 300
+    assert flow(jitter=0).jitter_s(20) == 0
+
+
 def test_durations_in_seconds():
     slow = flow(idle_after="5m", retention="1d", limits={"ready_timeout": "10s", "drain": 0})
 

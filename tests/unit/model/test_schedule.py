@@ -1,12 +1,13 @@
 """When a schedule is next due."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nomadflows.model.schedule import DEFAULT, ScheduleError, check, next_after, zone
+from nomadflows.model.schedule import DEFAULT, ScheduleError, check, delay, next_after, occurrences, zone
 
 
 def utc(*parts: int) -> datetime:
@@ -116,3 +117,28 @@ def test_any_text_is_a_schedule_or_told_why_not(expression: str):
     except ScheduleError:
         return
     assert next_after(expression, "UTC", utc(2026, 1, 1)) > utc(2026, 1, 1)
+
+
+def test_thousands_of_flows_share_the_jitter_evenly():
+    delays = [delay(f"default/flow-{number}", 60).total_seconds() for number in range(5000)]
+    assert delays == [delay(f"default/flow-{number}", 60).total_seconds() for number in range(5000)]
+    assert 0 <= min(delays) <= max(delays) < 60
+    each_second = [sum(second <= late < second + 1 for late in delays) for second in range(60)]
+    assert max(each_second) < 2 * 5000 / 60
+    assert delay("default/flow-1", 0) == timedelta()
+
+
+@given(
+    st.sampled_from([DEFAULT, "30 2 * * *", "0 9 * * MON-FRI"]),
+    st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"]),
+    st.integers(0, 365 * 24 * 60),
+    st.integers(0, 3_600_000),
+)
+def test_what_is_spread_keeps_its_distances(expression: str, zone_name: str, minutes: int, late_ms: int):
+    moment, late = utc(2026, 1, 1) + timedelta(minutes=minutes), timedelta(milliseconds=late_ms)
+
+    plain = list(islice(occurrences(expression, zone_name, moment), 5))
+    spread = list(islice(occurrences(expression, zone_name, moment + late, late), 5))
+
+    assert plain[0] == next_after(expression, zone_name, moment)
+    assert spread == [due + late for due in plain]

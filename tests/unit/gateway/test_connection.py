@@ -1,0 +1,243 @@
+"""Callers that are slow, endless or no HTTP at all: each is answered or closed, and nothing is half queued."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nomadflows.broker.wire import encode
+from nomadflows.gateway.connection import HEADER_BYTES
+from tests.unit.gateway.fakes import CRYPTO, REF, Gate, target
+from tests.unit.gateway.served import PATIENCE_S, Served, rest, statuses
+
+HEAD = b"POST /hook/default/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+WHOLE = HEAD + b"content-length: 2\r\n\r\n{}"
+LAST = HEAD + b"connection: close\r\ncontent-length: 2\r\n\r\n{}"
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Served]:
+    with Served(Gate(arrival_s=0.3), headers_s=0.2, body_s=0.3, take_s=0.2, keep_alive_s=0.2) as served:
+        yield served
+
+
+@pytest.fixture
+def served(quick: Served) -> Served:
+    quick.gate.broker.published.clear()
+    quick.gate.broker.on_publish = None
+    quick.gate.flows = {REF: target()}
+    quick.gate.now += 2
+    return quick
+
+
+def dripped(data: bytes, seconds: float) -> list[bytes]:
+    return [data[at : at + 1] for at in range(min(len(data), int(seconds / 0.01)))]
+
+
+def test_headers_byte_by_byte(served: Served) -> None:
+    assert statuses(served.ask(*dripped(HEAD * 10, 1), pause_s=0.01)) == [408]
+    assert served.gate.broker.published == []
+
+
+def test_empty_lines_for_ever_between_requests(served: Served) -> None:
+    assert statuses(served.ask(WHOLE, *[b"\r\n"] * 100, pause_s=0.01)) == [200, 408]
+
+
+def test_a_caller_that_says_nothing(served: Served) -> None:
+    assert served.ask() == b""
+
+
+def test_a_body_byte_by_byte(served: Served) -> None:
+    head = HEAD + b"content-length: 1000\r\n\r\n"
+    assert statuses(served.ask(head, *dripped(b"[" * 1000, 1), pause_s=0.01)) == [408]
+    assert served.gate.broker.published == []
+
+
+def test_a_chunked_body_without_an_end(served: Served) -> None:
+    head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    assert statuses(served.ask(head, *[b"1\r\n \r\n"] * 100, pause_s=0.01)) == [408]
+    assert served.gate.broker.published == []
+
+
+def test_the_rest_of_a_body_that_nobody_reads(served: Served) -> None:
+    """The answer came before the body: the caller has it, and may not hold the connection."""
+    head = b"POST /hook/default/nobody HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
+    assert statuses(served.ask(head, *dripped(b" " * 1000, 1), pause_s=0.01)) in ([404], [409])
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+def test_headers_without_an_end(served: Served, pieces: int) -> None:
+    long = b"x-long: " + b"x" * (3 * HEADER_BYTES) + b"\r\n"
+    size = len(long) // pieces + 1
+    cut = [long[at : at + size] for at in range(0, len(long), size)]
+    assert statuses(served.ask(HEAD, *cut, b"content-length: 2\r\n\r\n{}", pause_s=0.001)) == [431]
+    many = b"".join(b"x-%d: y\r\n" % number for number in range(10_000))
+    assert statuses(served.ask(HEAD + many + b"content-length: 2\r\n\r\n{}")) == [431]
+    assert statuses(served.ask(b"GET /" + b"a" * 2 * HEADER_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n")) == [431]
+    assert served.gate.broker.published == []
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /hook/default/orders\r\n\r\n",
+        b"POST hook/default/orders HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /hook/default/\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        HEAD + b"content-length: -1\r\n\r\n{}",
+        HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}garbage",
+        HEAD + b"no colon\r\n\r\n",
+        HEAD + b"x: a\x00b\r\n\r\n",
+    ],
+)
+def test_what_is_no_request(served: Served, request_bytes: bytes) -> None:
+    received = served.ask(request_bytes)
+    assert statuses(received) == [400]
+    assert json.loads(received.partition(b"\r\n\r\n")[2]) == {"error": "the request is no HTTP/1.1"}
+    assert served.gate.broker.published == []
+
+
+@pytest.mark.parametrize(
+    "path", [b"/hook/default/..%2f..%2fetc", b"/hook/%00/orders", b"/hook/default/%ff%fe", b"/hook"]
+)
+def test_paths_that_are_no_flow(served: Served, path: bytes) -> None:
+    answer = served.ask(b"POST " + path + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+    assert statuses(answer) == [404]
+
+
+def test_a_caller_of_too_much_hears_why(served: Served) -> None:
+    """It is still sending when the answer is known; a connection reset at once would lose it."""
+    head = HEAD + b"connection: close\r\ncontent-length: 20000000\r\n\r\n"
+    assert statuses(served.ask(head, *[b" " * 1_000_000] * 20)) == [413]
+    chunked = [b"f4240\r\n" + b" " * 1_000_000 + b"\r\n"] * 20
+    assert statuses(served.ask(HEAD + b"transfer-encoding: chunked\r\n\r\n", *chunked, b"0\r\n\r\n")) == [413]
+    assert served.gate.broker.published == []
+
+
+def test_garbage_behind_a_whole_request_takes_its_answer_from_nobody(served: Served) -> None:
+    assert statuses(served.ask(WHOLE + b"garbage\r\n\r\n")) == [200]
+    assert statuses(served.ask(WHOLE + WHOLE + LAST)) == [200, 200, 200]
+    assert len(served.gate.broker.published) == 4
+
+
+def test_thousands_of_requests_behind_one_that_waits(served: Served) -> None:
+    served.gate.flows[REF] = target(answers=True, reply_timeout_s=1)
+    received = served.ask(WHOLE, *[WHOLE * 50] * 40, pause_s=0.005)
+    assert statuses(received) in ([], [504])
+    assert len(served.gate.broker.published) <= 2
+
+
+def test_an_answer_that_nobody_takes(served: Served) -> None:
+    content = {"statusCode": 200, "body": "x" * 8_000_000, "headers": {"content-type": "text/plain"}}
+    served.gate.flows[REF] = target(answers=True)
+    served.gate.broker.on_publish = lambda headers: served.gate.replies.take(
+        {"threadId": headers["threadId"], "protocolVersion": 1}, encode(CRYPTO, content, 1)
+    )
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(PATIENCE_S)
+        connection.connect(("127.0.0.1", served.port))
+        connection.sendall(LAST)
+        deadline = time.monotonic() + PATIENCE_S
+        while served.connections or not served.gate.broker.published:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(rest(connection)) < 8_000_000
+
+
+def test_many_slow_callers_hold_up_nobody() -> None:
+    with Served(Gate(), headers_s=5.0) as served:
+        slow = [served.connect() for _ in range(300)]
+        for connection in slow:
+            connection.sendall(HEAD)
+        assert statuses(served.ask(LAST)) == [200]
+        for connection in slow:
+            connection.close()
+
+
+# ── anything at all ───────────────────────────────────────────────────────────────────────────────────────────
+
+TARGETS = st.one_of(
+    st.just(b"/hook/default/orders"),
+    st.binary(max_size=30).map(lambda end: b"/hook/default/orders/" + end),
+    st.text(max_size=20).map(lambda end: f"/hook/{end}".encode()),
+    st.sampled_from([b"*", b"http://x/hook/default/orders", b"/hook/default/orders?raw=true", b"//", b"/%", b"x:1"]),
+)
+LINES = st.one_of(
+    st.sampled_from([
+        b"host: x", b"content-type: application/json", b"content-type: text/xml", b"content-type: multipart/form-data; boundary=x",
+        b"content-length: 2", b"content-length: 20", b"content-length: 99999999", b"content-length: 99999999999999999999",
+        b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked", b"connection: close", b"connection: upgrade", b"upgrade: websocket",
+        b"upgrade: h2c", b"expect: 100-continue", b"expect: x", b"content-encoding: gzip", b" folded", b"x : y", b"",
+    ]),
+    st.binary(max_size=30),
+)  # fmt: skip
+BODIES = st.one_of(
+    st.sampled_from([b"{}", b"<a/>", b"2\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nx: y\r\n\r\n", b"ffffffffffffffffff\r\n", b"--x--"]),
+    st.binary(max_size=40),
+)  # fmt: skip
+METHODS = st.sampled_from(
+    [b"POST", b"POST", b"POST", b"GET", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"post", b"\x00"]
+)
+VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b""])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """A request, or what may become of one."""
+    head = b" ".join([draw(METHODS), draw(TARGETS), draw(VERSIONS)])
+    request = b"\r\n".join([head, *draw(st.lists(LINES, max_size=6)), b"", draw(BODIES)])
+    if draw(st.integers(0, 3)) == 0:
+        at, cut = draw(st.integers(0, len(request))), draw(st.integers(0, 5))
+        request = request[:at] + draw(st.binary(max_size=5)) + request[at + cut :]
+    return request * draw(st.sampled_from([1, 1, 1, 2]))
+
+
+ALLOWED = {100, 200, 400, 401, 404, 405, 408, 409, 413, 415, 431}
+
+
+def all_at_once(served: Served, batch: list[bytes]) -> None:
+    """Nothing but the answers of the table, and one message for each 200."""
+    served.gate.broker.published.clear()
+    received: list[bytes] = []
+    callers = [threading.Thread(target=lambda one=one: received.append(served.ask(one))) for one in batch]  # type: ignore[misc]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    found = [status for answers in received for status in statuses(answers)]
+    assert set(found) <= ALLOWED, found
+    assert len(received) == len(batch)
+    assert len(served.gate.broker.published) == found.count(200)
+    assert served.gate.app._memory.taken == 0
+    assert statuses(served.ask(LAST)) == [200]
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[Served]:
+    with Served(Gate(arrival_s=0.02), headers_s=0.02, body_s=0.02, keep_alive_s=0.02) as served:
+        yield served
+
+
+@settings(max_examples=30)
+@given(batch=st.lists(requests(), min_size=10, max_size=10))
+def test_no_bytes_whatever_are_answered_by_500(hurried: Served, batch: list[bytes]) -> None:
+    all_at_once(hurried, batch)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(batch=st.lists(requests(), min_size=10, max_size=10))
+def test_ten_thousand_times(hurried: Served, batch: list[bytes]) -> None:
+    all_at_once(hurried, batch)
