@@ -23,7 +23,6 @@ lint: .venv/synced ## ruff, mypy, import contract
 
 features: .venv/synced ## All fault tests on real servers
 	$(BIN)/python -m pytest tests/features
-	$(BIN)/python -m pytest -m slow tests/unit
 
 LONG := bench-faults bench-publish bench-orders bench-hooks
 bench: $(filter-out $(LONG),$(patsubst bench/%.py,bench-%,$(shell grep -l __main__ bench/*.py))) ## All benches but the long ones; each ends with `ratio <median>`

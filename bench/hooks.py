@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -84,6 +85,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60.0, help="how long, the fault in the middle")
     options.add_argument("--fault", action="append", choices=FAULTS, help="only this one; may be repeated")
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack goes with the bench, however that ends
     with stack_and_world() as (world, _):
         world.deploy()
         builtins(world)

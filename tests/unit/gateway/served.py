@@ -47,6 +47,13 @@ class Served:
     def connections(self) -> int:
         return len(self._server.server_state.connections)
 
+    def settles(self) -> None:
+        """Nothing of what was asked is held any longer."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.gate.app._memory.taken or self.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from nomadflows.broker.wire import encode
 from nomadflows.gateway.connection import HEADER_BYTES
+from tests.unit.gateway import anybytes
 from tests.unit.gateway.fakes import CRYPTO, REF, Gate, target
 from tests.unit.gateway.served import PATIENCE_S, Served, rest, statuses
 
@@ -24,7 +24,7 @@ LAST = HEAD + b"connection: close\r\ncontent-length: 2\r\n\r\n{}"
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[Served]:
-    with Served(Gate(arrival_s=0.3), headers_s=0.2, body_s=0.3, take_s=0.2, keep_alive_s=0.2) as served:
+    with Served(Gate(arrival_s=0.5), headers_s=0.5, body_s=0.5, take_s=0.3, keep_alive_s=0.5) as served:
         yield served
 
 
@@ -166,78 +166,13 @@ def test_many_slow_callers_hold_up_nobody() -> None:
             connection.close()
 
 
-# ── anything at all ───────────────────────────────────────────────────────────────────────────────────────────
-
-TARGETS = st.one_of(
-    st.just(b"/hook/default/orders"),
-    st.binary(max_size=30).map(lambda end: b"/hook/default/orders/" + end),
-    st.text(max_size=20).map(lambda end: f"/hook/{end}".encode()),
-    st.sampled_from([b"*", b"http://x/hook/default/orders", b"/hook/default/orders?raw=true", b"//", b"/%", b"x:1"]),
-)
-LINES = st.one_of(
-    st.sampled_from([
-        b"host: x", b"content-type: application/json", b"content-type: text/xml", b"content-type: multipart/form-data; boundary=x",
-        b"content-length: 2", b"content-length: 20", b"content-length: 99999999", b"content-length: 99999999999999999999",
-        b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked", b"connection: close", b"connection: upgrade", b"upgrade: websocket",
-        b"upgrade: h2c", b"expect: 100-continue", b"expect: x", b"content-encoding: gzip", b" folded", b"x : y", b"",
-    ]),
-    st.binary(max_size=30),
-)  # fmt: skip
-BODIES = st.one_of(
-    st.sampled_from([b"{}", b"<a/>", b"2\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nx: y\r\n\r\n", b"ffffffffffffffffff\r\n", b"--x--"]),
-    st.binary(max_size=40),
-)  # fmt: skip
-METHODS = st.sampled_from(
-    [b"POST", b"POST", b"POST", b"GET", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"post", b"\x00"]
-)
-VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b""])
-
-
-@st.composite
-def requests(draw: st.DrawFn) -> bytes:
-    """A request, or what may become of one."""
-    head = b" ".join([draw(METHODS), draw(TARGETS), draw(VERSIONS)])
-    request = b"\r\n".join([head, *draw(st.lists(LINES, max_size=6)), b"", draw(BODIES)])
-    if draw(st.integers(0, 3)) == 0:
-        at, cut = draw(st.integers(0, len(request))), draw(st.integers(0, 5))
-        request = request[:at] + draw(st.binary(max_size=5)) + request[at + cut :]
-    return request * draw(st.sampled_from([1, 1, 1, 2]))
-
-
-ALLOWED = {100, 200, 400, 401, 404, 405, 408, 409, 413, 415, 431}
-
-
-def all_at_once(served: Served, batch: list[bytes]) -> None:
-    """Nothing but the answers of the table, and one message for each 200."""
-    served.gate.broker.published.clear()
-    received: list[bytes] = []
-    callers = [threading.Thread(target=lambda one=one: received.append(served.ask(one))) for one in batch]  # type: ignore[misc]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    found = [status for answers in received for status in statuses(answers)]
-    assert set(found) <= ALLOWED, found
-    assert len(received) == len(batch)
-    assert len(served.gate.broker.published) == found.count(200)
-    assert served.gate.app._memory.taken == 0
-    assert statuses(served.ask(LAST)) == [200]
+@settings(max_examples=30)
+@given(batch=st.lists(anybytes.requests(), min_size=10, max_size=10))
+def test_no_bytes_whatever_are_answered_by_500(in_a_hurry: Served, batch: list[bytes]) -> None:
+    anybytes.all_at_once(in_a_hurry, batch)
 
 
 @pytest.fixture(scope="module")
-def hurried() -> Iterator[Served]:
-    with Served(Gate(arrival_s=0.02), headers_s=0.02, body_s=0.02, keep_alive_s=0.02) as served:
-        yield served
-
-
-@settings(max_examples=30)
-@given(batch=st.lists(requests(), min_size=10, max_size=10))
-def test_no_bytes_whatever_are_answered_by_500(hurried: Served, batch: list[bytes]) -> None:
-    all_at_once(hurried, batch)
-
-
-@pytest.mark.slow
-@settings(max_examples=1000)
-@given(batch=st.lists(requests(), min_size=10, max_size=10))
-def test_ten_thousand_times(hurried: Served, batch: list[bytes]) -> None:
-    all_at_once(hurried, batch)
+def in_a_hurry() -> Iterator[Served]:
+    with anybytes.hurried() as found:
+        yield found
