@@ -35,6 +35,7 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "stalled_after": (float, "number of seconds"),
     "tick_jitter": (float, "number of seconds"),
     "webhooks_per_minute": (int, "whole number"),
+    "container_user": (int, "whole number"),
 }
 
 
@@ -87,6 +88,10 @@ class Settings:
     vault_auth_role: str = ""  # reserved for controllers that log in by workload identity
     step_driver: str = "raw_exec"
     step_python: str = sys.executable
+    builtin_image: str = ""  # image in which the built-in components run; "": they run by step_driver
+    base_image: str = "nomadflows/base"  # that `component build` builds upon
+    step_network: str = "host"  # Docker's network mode of steps that are containers
+    container_user: int = 10001  # user and group of those
     step_node: str = "node"  # of Node components that are a folder, as the nodes find it
     datacenters: str = "*"
     tick_jitter: float = (

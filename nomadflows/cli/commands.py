@@ -79,7 +79,8 @@ COMPONENT_SECTIONS: tuple[tuple[str, Table], ...] = (
         "versions": ("nomadflows.cli.component", "versions", "List the versions of a component."),
     }),
     ("Change", {
-        "deploy": ("nomadflows.cli.component_deploy", "deploy", "Make a folder the next version."),
+        "deploy": ("nomadflows.cli.component_deploy", "deploy", "Make a folder or an image the next version."),
+        "build": ("nomadflows.cli.component_deploy", "build", "Make an image of a component's folder."),
         "deprecate": ("nomadflows.cli.component_deploy", "deprecate", "Advise against a version."),
         "delete": ("nomadflows.cli.component_deploy", "delete", "Delete a version that no flow uses."),
     }),

@@ -159,6 +159,7 @@ def _text(version: ComponentVersion, versions: list[str], mark: dict[str, Any] |
             ("title", descriptor.get("title")),
             ("about", descriptor.get("description")),
             ("language", version.language),
+            ("image", version.location.get("reference", version.image)),
             ("versions", ", ".join(versions)),
             ("digest", version.digest),
             ("deprecated", _deprecated(mark)),

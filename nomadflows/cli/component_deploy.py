@@ -1,4 +1,4 @@
-"""`component deploy|deprecate|delete`: a version comes, is advised against, goes."""
+"""`component deploy|build|deprecate|delete`: a version comes, is advised against, goes."""
 
 from __future__ import annotations
 
@@ -20,38 +20,101 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--name", default="", help="What flows call it; default: the folder's name.")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--name", default="", help="What flows call it; default: the folder's or the image's name.")
+@click.option("--image", metavar="REF", default="", help="Deploy an image instead of a folder.")
+@click.option(
+    "--registry-credential",
+    metavar="NAME",
+    default="",
+    help="Credential (username, password) by which nodes fetch the image.",
+)
 @pass_session
-def deploy(session: Session, folder: Path, name: str) -> None:
-    """Make the folder DIR the next version of a component.
+def deploy(session: Session, *, folder: Path | None, name: str, image: str, registry_credential: str) -> None:
+    """Make the folder DIR, or an image, the next version of a component.
 
     DIR holds a component.json. With a package.json it is a Node component of elastic.io's kind: its packages are
     installed by npm, from the lock file where there is one. What runs keeps the version it started with.
+
+    An image has its component.json in its working directory. What is recorded is the image's content: another image
+    that gets the same tag later is another version. Its steps run in Docker, those of folders as processes of the node.
 
     \b
     Examples:
       nomadflows component deploy ./my-connector
       nomadflows component deploy ./checkout/splitter-component --name splitter
+      nomadflows component deploy --image registry.example/edi:1.4.0
     """
-    made = deployed(session, folder, name)
+    if (folder is None) == (not image):
+        raise InputError("what is to be deployed? Write DIR or --image REF")
+    if registry_credential and not image:
+        raise InputError("--registry-credential belongs to --image")
+    if folder is not None:
+        made = deployed(session, folder, name)
+    else:
+        made = _deployed_image(session, image, name, registry_credential)
     output.emit(session.output, made.to_json(), lambda: f"{made.ref} is deployed: {', '.join(made.functions())}")
 
 
 def deployed(session: Session, folder: Path, name: str = "") -> ComponentVersion:
     """The new version, recorded. Refused unless it comes after those that are there."""
-    from nomadflows.model.descriptor import check_newer
     from nomadflows.packing import install, read_component
     from nomadflows.settings import home
 
     found = read_component(folder, name, session.settings.step_node)
+    _check_new(session, found)
+    made = install(found, folder, home())
+    session.store.put_component(made)
+    return made
+
+
+def _deployed_image(session: Session, image: str, name: str, credential: str) -> ComponentVersion:
+    from nomadflows.images import read_image
+    from nomadflows.model.names import CREDENTIAL
+
+    if credential and not CREDENTIAL.fullmatch(credential):
+        raise InputError(f"not the name of a credential: {credential!r}", hint="nomadflows credential list")
+    found = read_image(image, name, credential)
+    _check_new(session, found)
+    session.store.put_component(found)
+    return found
+
+
+def _check_new(session: Session, found: ComponentVersion) -> None:
+    from nomadflows.model.descriptor import check_newer
+
     there = session.store.component_versions(found.name)
     if any("builtin" in version.location for version in there):
         raise Refused(f"{found.name} is a built-in component", hint="--name gives yours another name")
     check_newer(found.name, found.version, [version.version for version in there])
-    made = install(found, folder, home())
-    session.store.put_component(made)
-    return made
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", default="", help="What flows call it; default: the folder's name.")
+@click.option("--base", metavar="IMAGE", default="", help="Image to build upon; default: the setting base_image.")
+@click.option("--tag", metavar="REF", default="", help="What to call the image; default: nomadflows/NAME:VERSION.")
+@pass_session
+def build(session: Session, *, folder: Path, name: str, base: str, tag: str) -> None:
+    """Make an image of the component in the folder DIR, by the Docker of this machine.
+
+    Nothing is deployed yet. A Dockerfile in DIR is used as it is, with the base image as its build argument BASE; without
+    one the component is copied into the base image. servers/base-image makes that one from Debian's packages.
+
+    \b
+    Examples:
+      nomadflows component build ./my-connector
+      nomadflows component build ./my-connector --tag registry.example/my-connector:1.2.0
+    """
+    from nomadflows.images import build_image
+
+    settings = session.settings
+    made, reference = build_image(folder, name, base or settings.base_image, tag, settings.step_node)
+    output.emit(
+        session.output,
+        {"component": made.ref, "image": reference},
+        lambda: f"{reference} is built; next: nomadflows component deploy --image {reference}",
+    )
 
 
 @click.command()

@@ -5,6 +5,7 @@ Exit codes as Nomad's and Terraform's plans have them: 0 nothing to change, 1 ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from nomadflows.model.states import FlowState, Kind, WantedState
 
 if TYPE_CHECKING:
     from nomadflows.controller.versions import Version
+    from nomadflows.model.component import ComponentVersion
     from nomadflows.plan.preview import Line, Side
     from nomadflows.store import FlowRecord
 
@@ -61,8 +63,10 @@ def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
     record = existing(session, ref)
     active = _active(session, record)
     said, target = _target(session, record)
-    new = _side(target, record.meta.value.kind)
-    old = _side(active, record.meta.value.kind) if active else None
+    kind = record.meta.value.kind
+    components = _components(session, record, target)
+    new = _side(target, kind, components)
+    old = _side(active, kind, _components(session, record, active)) if active else None
     from nomadflows.plan import preview
 
     same = old is not None and old.ref == new.ref
@@ -73,7 +77,7 @@ def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
     return said, [
         *preview.step_lines(before, new),
         *preview.setting_lines(before, new),
-        *_job_lines(session, record, target),
+        *_job_lines(session, record, target, components),
         *preview.queue_lines(old, new, drift),
         *preview.policy_lines(old, new, absent, differs=differs),
         *preview.schedule_lines(old, new),
@@ -119,30 +123,40 @@ def _latest(session: Session, record: FlowRecord, new: Side) -> Side | None:
     number = record.meta.value.latest
     if not number or number == new.ref.number:
         return new if number else None
-    return _side(Versions().get(session.store, record.ref.version(number)), new.kind)
+    return _side(Versions().get(session.store, record.ref.version(number)), new.kind, {})
 
 
-def _side(version: Version, kind: Kind) -> Side:
+def _side(version: Version, kind: Kind, components: Mapping[str, ComponentVersion]) -> Side:
+    from nomadflows.controller.versions import credentials_of
     from nomadflows.plan.preview import Side
 
-    return Side(version.ref, kind, version.definition, version.steps)
+    credentials = tuple(credentials_of(version, components))
+    return Side(version.ref, kind, version.definition, version.steps, credentials)
 
 
-def _job_lines(session: Session, record: FlowRecord, target: Version) -> list[Line]:
+def _components(session: Session, record: FlowRecord, version: Version) -> dict[str, ComponentVersion]:
+    """step → component: as recorded where the version is active, else as a start would choose now."""
+    from nomadflows.controller.versions import Versions
+
+    status = record.status.value
+    active = status.version == version.ref.number and status.components
+    return Versions().components(session.store, status.components if active else version.resolve(session.store))
+
+
+def _job_lines(
+    session: Session, record: FlowRecord, target: Version, components: Mapping[str, ComponentVersion]
+) -> list[Line]:
     """Nomad's dry run of the job, and the end of the one it takes the place of."""
     from nomadflows.controller.leader import site
-    from nomadflows.controller.versions import Versions
     from nomadflows.model.graph import replicas
     from nomadflows.plan.preview import Line, job_lines
     from nomadflows.render.job import render_job
 
     status = record.status.value
     same = status.version == target.ref.number
-    resolved = dict(status.components) if same and status.components else target.resolve(session.store)
     parked = same and status.state is FlowState.SLEEPING
     wanted = replicas(target.steps, record.desired.value.scale)
     counts = dict.fromkeys(wanted, 0) if parked else wanted
-    components = Versions().components(session.store, resolved)
     hcl = render_job(
         target.ref, record.meta.value.kind, target.digest, target.steps, components, counts, site(session.settings)
     )

@@ -16,8 +16,9 @@ from nomadflows.broker.topology import topology
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
 from nomadflows.controller.observe import Look
-from nomadflows.controller.versions import Version, Versions
+from nomadflows.controller.versions import Version, Versions, credentials_of
 from nomadflows.controller.writer import Writer
+from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.graph import replicas
 from nomadflows.model.names import VersionRef, input_key
@@ -79,7 +80,7 @@ class Acts:
         old = status.replacing or (status.version if status.version != number else 0)
         if old:  # what the suspended version kept moves into the new one's queues before that comes up
             self._delete_unused(look, number)
-            self._prepare(version)
+            self._prepare(version, self.versions.components(self.clients.store, resolved))
         self.writer.enter(
             look,
             decision,
@@ -120,8 +121,8 @@ class Acts:
     ) -> int:
         """Secrets, role, queues and the job. The servers are independent, so they work at the same time; the
         job comes last, since its processes need the others."""
-        preparing = self.aside.submit(self._prepare, version) if prepare else None
         components = self.versions.components(self.clients.store, resolved)
+        preparing = self.aside.submit(self._prepare, version, components) if prepare else None
         hcl = render_job(version.ref, look.seen.kind, version.digest, version.steps, components, counts, self.site)
         self.clients.nomad.ensure_namespace(version.ref.workspace)
         job = self.clients.nomad.parse(hcl)
@@ -130,12 +131,11 @@ class Acts:
         present = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
         return self.clients.nomad.register(job, present.modify_index if present else 0, source=hcl)
 
-    def _prepare(self, version: Version) -> None:
+    def _prepare(self, version: Version, components: Mapping[str, ComponentVersion]) -> None:
         """What the processes of a version find when they start: their secret and role, their user and queues."""
         clients = self.clients
         secret = clients.vault.version_secret(version.ref)
-        credentials = sorted({step.credential for step in version.steps if step.credential})
-        clients.vault.ensure_role(version.ref, credentials)
+        clients.vault.ensure_role(version.ref, credentials_of(version, components))
         clients.broker.ensure_vhost(version.ref.workspace)
         clients.broker.declare(version.ref, topology(version.ref, version.steps, version.limits))
         clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
@@ -274,7 +274,7 @@ class Acts:
         new = self._desired_version(look)
         resolved = new.resolve(self.clients.store)
         self._delete_unused(look, new.ref.number)
-        self._prepare(new)
+        self._prepare(new, self.versions.components(self.clients.store, resolved))
         old = look.seen.status.version
         self.writer.enter(
             look,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,7 +11,7 @@ from nomadflows.broker.topology import Binding, Exchange, Queue, topology
 from nomadflows.clients import Clients
 from nomadflows.cluster.client import Nomad
 from nomadflows.controller.memory import Memory
-from nomadflows.controller.versions import Version, Versions
+from nomadflows.controller.versions import Version, Versions, credentials_of
 from nomadflows.controller.watchdog import watched
 from nomadflows.controller.workqueue import Hints
 from nomadflows.model.errors import NotFound, ServerUnreachable
@@ -80,7 +80,7 @@ def look(
     )
     seen = _through_servers(seen, version, clients, versions, memory)
     if FULL in hints and status.state in {FlowState.RUNNING, FlowState.SLEEPING} and not status.parking:
-        seen = replace(seen, drifted=_drift(version, clients))
+        seen = replace(seen, drifted=_drift(version, clients, versions, status.components))
     return Look(seen, record, version)
 
 
@@ -164,14 +164,15 @@ def _with_bytes(seen: Seen, version: Version, broker: Broker) -> VersionSeen:
     return replace(seen.current, queues=known)
 
 
-def _drift(version: Version, clients: Clients) -> tuple[str, ...]:
+def _drift(version: Version, clients: Clients, versions: Versions, resolved: Mapping[str, str]) -> tuple[str, ...]:
     """What of the version's queues and rights differs from how it was published, in words."""
     wanted = topology(version.ref, version.steps, version.limits)
     found = ["rebounds are set aside"] if clients.broker.has_aside(version.ref.ref) else []
     found += [f"{_word(item)} missing" for item in clients.broker.drift(version.ref, wanted).missing]
     if clients.broker.management.user(version.ref.broker_user) is None:
         found.append(f"broker user {version.ref.broker_user} missing")
-    if clients.vault.role_differs(version.ref, sorted({step.credential for step in version.steps if step.credential})):
+    credentials = credentials_of(version, versions.components(clients.store, resolved))
+    if clients.vault.role_differs(version.ref, credentials):
         found.append(f"Vault role {version.ref.vault_role} differs")
     return tuple(found)
 

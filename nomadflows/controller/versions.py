@@ -92,6 +92,12 @@ class Versions:
         return component
 
 
+def credentials_of(version: Version, components: Mapping[str, ComponentVersion]) -> list[str]:
+    """What the version's job must be able to read: what its steps name, and what fetches their images."""
+    named = {step.credential for step in version.steps if step.credential}
+    return sorted(named | {one.registry_credential for one in components.values() if one.registry_credential})
+
+
 def _resolve(store: Store, step: RunStep) -> ComponentVersion:
     found = store.component(step.use, step.pinned) if step.pinned else store.newest_component(step.use)
     if found is None:

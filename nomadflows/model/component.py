@@ -14,13 +14,23 @@ class ComponentVersion:
 
     name: str
     version: str  # semver without v
-    language: str  # python | node | image
+    language: str  # python | node | image (another one, which the image's own command starts)
     descriptor: Json = field(default_factory=dict)  # component.json as deployed
     location: Json = field(
         default_factory=dict
     )  # {"path": …} | {"builtin": name} | {"artifact": url, …} | {"image": ref}
     digest: str = ""
     at: str = ""
+
+    @property
+    def image(self) -> str:
+        """The image it runs from, by content; "" if it is a folder."""
+        return str(self.location.get("image", ""))
+
+    @property
+    def registry_credential(self) -> str:
+        """The credential, of the workspace of whoever uses it, by which nodes fetch its image; "" if they need none."""
+        return str(self.location.get("credential", ""))
 
     @property
     def ref(self) -> str:

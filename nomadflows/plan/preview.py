@@ -25,10 +25,7 @@ class Side:
     kind: Kind
     definition: FlowDefinition
     steps: tuple[RunStep, ...]
-
-    @property
-    def credentials(self) -> tuple[str, ...]:
-        return tuple(sorted({step.credential for step in self.steps if step.credential}))
+    credentials: tuple[str, ...] = ()  # that its job may read
 
     @property
     def schedule(self) -> str:

@@ -34,8 +34,10 @@ _FIXED: Final[dict[str, str]] = {
 }
 
 
-def step_env(version: VersionRef, step: RunStep, component: ComponentVersion, site: Site) -> dict[str, str | Runtime]:
-    """Variable → value, in an order in which people look for them."""
+def step_env(
+    version: VersionRef, step: RunStep, component: ComponentVersion, site: Site, component_dir: str
+) -> dict[str, str | Runtime]:
+    """Variable → value, in an order in which people look for them. `component_dir`: "" = the image knows it."""
     contract: dict[str, str | Runtime] = {
         "WORKSPACE_ID": version.workspace,
         "FLOW_ID": version.flow,
@@ -59,13 +61,13 @@ def step_env(version: VersionRef, step: RunStep, component: ComponentVersion, si
     }
     if step.error_handler:
         contract["INPUT_FORMAT"] = "error"
-    return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(step, component, site)
+    return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(step, component, component_dir)
 
 
-def _own(step: RunStep, component: ComponentVersion, site: Site) -> dict[str, str | Runtime]:
+def _own(step: RunStep, component: ComponentVersion, component_dir: str) -> dict[str, str | Runtime]:
     own: dict[str, str | Runtime] = {}
-    if component.language != "image":  # an image holds its component at the place it knows itself
-        own["NOMADFLOWS_COMPONENT_DIR"] = site.component_dir(component)
+    if component_dir:
+        own["NOMADFLOWS_COMPONENT_DIR"] = component_dir
     if step.credential and component.language in CREDENTIAL_BY_FILE:
         own["NOMADFLOWS_CREDENTIAL_FILE"] = Runtime(CREDENTIAL_FILE)
     return own

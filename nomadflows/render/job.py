@@ -23,6 +23,7 @@ from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
 from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
 from nomadflows.render.escape import Name, Shown, hcl
+from nomadflows.render.process import Launch, check_network, launch
 
 _TEMPLATE: Final = "flow.nomad.hcl.j2"
 _LAYOUT: Final = "1"  # in the job's meta: tells our jobs from others, and which rendering made them
@@ -31,7 +32,6 @@ _SHOWN_MAX: Final = 1_000  # Nomad warns about a longer description
 _STEP: Final = re.compile(rf"{names.STEP.pattern}|mapper:{names.STEP.pattern}:{names.STEP.pattern}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
 _AMQP: Final = re.compile(r"amqps?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
-_NODE_STEP: Final = "node_modules/elasticio-sailor-nodejs/run.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class Site:
     component_dir: Callable[[ComponentVersion], str]  # folder of a component on the nodes
     amqp: str = "amqp://127.0.0.1:5672"  # the broker as the nodes see it: scheme, host, port; no user, no vhost
     driver: str = "raw_exec"  # of components that are a folder; images always run in docker
+    builtin_image: str = ""  # image that holds the built-in components; "": they run by `driver`
+    network: str = "host"  # Docker's network mode of containers
+    container_user: int = 10001  # user and group of containers, whatever their image says
     python: str = "python3"
     node: str = "node"
     kv_mount: str = "nomadflows"
@@ -73,12 +76,15 @@ def render_job(
         link=f"{site.ui_base.rstrip('/')}/{version.workspace}/{version.flow}/" if site.ui_base else "",
         amqp_uri=_amqp_uri(version, site),
         secret=_secret(site, version.secret_path),
+        network=site.network,
+        user=site.container_user,
         steps=[_group(version, step, components[step.id], counts[step.id], site) for step in steps],
     )
 
 
 def _group(version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site) -> dict[str, Any]:
-    env = step_env(version, step, component, site)
+    start = launch(component, site)
+    env = step_env(version, step, component, site, start.component_dir)
     by_file = step.credential and component.language in CREDENTIAL_BY_FILE
     credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return {
@@ -89,23 +95,20 @@ def _group(version: VersionRef, step: RunStep, component: ComponentVersion, coun
         "cpu": step.cpu,
         "credential": _secret(site, credential) if credential else "",
         "env": [(Name(name, max(map(len, env))), value) for name, value in env.items()],
-        **_process(component, site),
+        "driver": start.driver,
+        "command": list(start.command),
+        "folder": start.folder,
+        "image": start.image,
+        "registry": _registry(version, start, site),
     }
 
 
-def _process(component: ComponentVersion, site: Site) -> dict[str, Any]:
-    """Driver, command, working folder ("" = the task's own) and image ("" = none) of a step."""
-    if component.language == "image":
-        return {
-            "driver": "docker",
-            "command": [site.node, _NODE_STEP],
-            "folder": "",
-            "image": str(component.location["image"]),
-        }
-    if component.language == "python":
-        return {"driver": site.driver, "command": [site.python, "-m", "nomadflows.runtime"], "folder": "", "image": ""}
-    folder = site.component_dir(component)  # Node's library takes the working folder for the component's
-    return {"driver": site.driver, "command": [site.node, _NODE_STEP], "folder": folder, "image": ""}
+def _registry(version: VersionRef, start: Launch, site: Site) -> str:
+    """Where the node reads the password of the image's registry; "" = it needs none, or knows one itself."""
+    if not start.registry_credential:
+        return ""
+    _match(names.CREDENTIAL, start.registry_credential, "credential of the registry")
+    return _secret(site, names.credential_path(version.workspace, start.registry_credential))
 
 
 def _amqp_uri(version: VersionRef, site: Site) -> str:
@@ -133,6 +136,7 @@ def _check(version: VersionRef, steps: Sequence[RunStep], site: Site) -> None:
     _match(names.FLOW, version.flow, "flow")
     _match(_PATH, site.kv_mount, "the KV mount")
     _match(_AMQP, site.amqp, "the broker's address")
+    check_network(site)
     for step in steps:
         _match(_STEP, step.id, "step")
         if step.credential:

@@ -19,7 +19,9 @@ STEPS: list[dict[str, Any]] = [
 
 def _side(number: int, steps: list[dict[str, Any]] = STEPS, **more: Any) -> Side:
     definition = FlowDefinition.from_json({"flow": "orders", "steps": steps, **more})
-    return Side(VersionRef("default", "orders", number), Kind.ORDINARY, definition, expand(definition))
+    steps = expand(definition)
+    credentials = tuple(sorted({step.credential for step in steps if step.credential}))
+    return Side(VersionRef("default", "orders", number), Kind.ORDINARY, definition, steps, credentials)
 
 
 def test_a_first_version() -> None:

@@ -58,12 +58,21 @@ def realtime() -> str:
         RunStep("hook", "trigger", "webhook", "", "receive"),
         RunStep("split", "action", "splitter", "", "split", after=("hook",), credential="shop-api"),
         RunStep("send", "action", "edi", "", "send", after=("split",), replicas=3, credential="edi-partner"),
+        RunStep("count", "action", "tally", "", "count", after=("send",), credential="tally-db"),
         RunStep("complain", "action", "log", "", "write", error_handler=True),
     )
     components = {
         "hook": component("webhook"),
         "split": component("splitter", "2.0.1", "node", path="/srv/splitter"),
-        "send": component("edi", "0.3.0", "image", image="registry.example/edi@sha256:00ff"),
+        "send": component(
+            "edi",
+            "0.3.0",
+            "node",
+            image="registry.example/edi@sha256:" + "0f" * 32,
+            dir="/home/node/app",
+            credential="example-registry",
+        ),
+        "count": component("tally", "1.4.0", "python", image="sha256:" + "a1" * 32, dir="/component"),
         "complain": component("log"),
     }
     counts = {step.id: step.replicas for step in steps}

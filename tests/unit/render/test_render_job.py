@@ -35,14 +35,14 @@ def render(*steps: RunStep, version: VersionRef = VERSION, **changes: object) ->
 
 
 def test_mandatory_variables_are_there_and_secrets_are_not():
-    env = step_env(VERSION, STEP, component("sql"), SITE)
+    env = step_env(VERSION, STEP, component("sql"), SITE, "/srv/x")
     assert {f"ELASTICIO_{name}" for name in MANDATORY.split()} <= set(env)
     assert not {f"ELASTICIO_{name}" for name in SECRETS.split()} & set(env)
     assert all(value if isinstance(value, str) else value.text for value in env.values())
 
 
 def test_names_come_from_the_version():
-    env = step_env(VERSION, STEP, component("sql"), SITE)
+    env = step_env(VERSION, STEP, component("sql"), SITE, "/srv/x")
     assert env["ELASTICIO_LISTEN_MESSAGES_ON"] == "orders.v2.store"
     assert env["ELASTICIO_PUBLISH_MESSAGES_TO"] == env["ELASTICIO_EXEC_ID"] == "orders.v2"
     assert env["ELASTICIO_DATA_ROUTING_KEY"] == "store.data"
@@ -52,8 +52,8 @@ def test_names_come_from_the_version():
 
 def test_only_an_error_handler_reads_errors():
     handler = replace(STEP, error_handler=True)
-    assert step_env(VERSION, handler, component("sql"), SITE)["ELASTICIO_INPUT_FORMAT"] == "error"
-    assert "ELASTICIO_INPUT_FORMAT" not in step_env(VERSION, STEP, component("sql"), SITE)
+    assert step_env(VERSION, handler, component("sql"), SITE, "/srv/x")["ELASTICIO_INPUT_FORMAT"] == "error"
+    assert "ELASTICIO_INPUT_FORMAT" not in step_env(VERSION, STEP, component("sql"), SITE, "/srv/x")
 
 
 def test_only_a_step_with_a_credential_gets_its_file():

@@ -7,7 +7,7 @@ job "live-orders.v12" {
   priority    = 70
 
   ui {
-    description = "Version 12 of the realtime flow sales/live-orders: hook, split, send, complain."
+    description = "Version 12 of the realtime flow sales/live-orders: hook, split, send, count, complain."
 
     link {
       label = "State of the flow"
@@ -274,10 +274,35 @@ job "live-orders.v12" {
     task "step" {
       driver = "docker"
 
+      # Not the image's user: what runs in the container is nobody on the node.
+      user = "10001:10001"
+
       config {
-        image        = "registry.example/edi@sha256:00ff"
-        entrypoint   = ["node", "node_modules/elasticio-sailor-nodejs/run.js"]
-        network_mode = "host"
+        image      = "registry.example/edi@sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"
+        entrypoint = ["node", "node_modules/elasticio-sailor-nodejs/run.js"]
+        work_dir   = "/home/node/app"
+
+        network_mode    = "host"
+        init            = true
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges=true"]
+        pids_limit      = 512
+
+        # The one place to write besides Nomad's own folders; it counts as memory.
+        mount {
+          type   = "tmpfs"
+          target = "/tmp"
+
+          tmpfs_options {
+            size = 67108864
+          }
+        }
+
+        auth {
+          username = "${NOMADFLOWS_REGISTRY_USERNAME}"
+          password = "${NOMADFLOWS_REGISTRY_PASSWORD}"
+        }
       }
 
       env {
@@ -306,6 +331,7 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        NOMADFLOWS_COMPONENT_DIR             = "/home/node/app"
       }
 
       # This job's own role in Vault reads the secrets below and nothing else. Nomad's client logs in with the
@@ -338,6 +364,166 @@ job "live-orders.v12" {
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
+        EOT
+      }
+
+      template {
+        destination          = "secrets/registry.env"
+        env                  = true
+        once                 = true
+        change_mode          = "noop"
+        perms                = "600"
+        error_on_missing_key = true
+
+        data = <<-EOT
+          {{ with secret "nomadflows/data/sales/example-registry" }}{{ with .Data.data }}
+          NOMADFLOWS_REGISTRY_USERNAME={{ .username | toJSON }}
+          NOMADFLOWS_REGISTRY_PASSWORD={{ .password | toJSON }}
+          {{ end }}{{ end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 100
+        memory = 256
+      }
+
+      logs {
+        max_files     = 3
+        max_file_size = 5
+      }
+
+      kill_signal    = "SIGTERM"
+      kill_timeout   = "30s"
+      shutdown_delay = "0s"
+    }
+  }
+
+  # "action tally@1.4.0:count"
+  group "count" {
+    count = 1
+
+    restart {
+      mode             = "delay"
+      attempts         = 30
+      interval         = "60s"
+      delay            = "250ms"
+      render_templates = true
+    }
+
+    reschedule {
+      unlimited      = true
+      delay          = "5s"
+      delay_function = "exponential"
+      max_delay      = "2m"
+    }
+
+    ephemeral_disk {
+      size = 50
+    }
+
+    task "step" {
+      driver = "docker"
+
+      # Not the image's user: what runs in the container is nobody on the node.
+      user = "10001:10001"
+
+      config {
+        image      = "sha256:a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+        entrypoint = ["python3", "-m", "nomadflows.runtime"]
+        work_dir   = "/component"
+
+        network_mode    = "host"
+        init            = true
+        readonly_rootfs = true
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges=true"]
+        pids_limit      = 512
+
+        # The one place to write besides Nomad's own folders; it counts as memory.
+        mount {
+          type   = "tmpfs"
+          target = "/tmp"
+
+          tmpfs_options {
+            size = 67108864
+          }
+        }
+      }
+
+      env {
+        ELASTICIO_WORKSPACE_ID               = "sales"
+        ELASTICIO_FLOW_ID                    = "live-orders"
+        ELASTICIO_TASK_ID                    = "live-orders"
+        ELASTICIO_FLOW_VERSION               = "12"
+        ELASTICIO_EXEC_ID                    = "live-orders.v12"
+        ELASTICIO_STEP_ID                    = "count"
+        ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
+        ELASTICIO_COMP_ID                    = "tally"
+        ELASTICIO_FUNCTION                   = "count"
+        ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_API_USERNAME               = "sales.live-orders.v12"
+        ELASTICIO_LISTEN_MESSAGES_ON         = "live-orders.v12.count"
+        ELASTICIO_PUBLISH_MESSAGES_TO        = "live-orders.v12"
+        ELASTICIO_DATA_ROUTING_KEY           = "count.data"
+        ELASTICIO_ERROR_ROUTING_KEY          = "count.error"
+        ELASTICIO_REBOUND_ROUTING_KEY        = "live-orders.v12.count.rebound"
+        ELASTICIO_SNAPSHOT_ROUTING_KEY       = "count.snapshot"
+        ELASTICIO_RABBITMQ_PREFETCH_SAILOR   = "1"
+        ELASTICIO_USER_ID                    = "nomadflows"
+        ELASTICIO_PROTOCOL_VERSION           = "2"
+        ELASTICIO_AMQP_PERSISTENT_MESSAGES   = "true"
+        ELASTICIO_AMQP_RECONNECT_ATTEMPTS    = "1000000"
+        ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
+        ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
+        ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        NOMADFLOWS_COMPONENT_DIR             = "/component"
+        NOMADFLOWS_CREDENTIAL_FILE           = "${NOMAD_SECRETS_DIR}/credential.json"
+      }
+
+      # This job's own role in Vault reads the secrets below and nothing else. Nomad's client logs in with the
+      # identity; the process gets neither that nor a token.
+      vault {
+        role         = "nomadflows.sales.live-orders.v12"
+        disable_file = true
+        env          = false
+        change_mode  = "noop"
+      }
+
+      identity {
+        name = "vault_default"
+        aud  = ["vault.io"]
+        ttl  = "1h"
+      }
+
+      template {
+        destination          = "secrets/step.env"
+        env                  = true
+        once                 = true
+        change_mode          = "noop"
+        perms                = "600"
+        error_on_missing_key = true
+
+        data = <<-EOT
+          {{ with secret "nomadflows/data/sales/_versions/live-orders.v12" }}{{ with .Data.data }}
+          ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://sales.live-orders.v12:%s@127.0.0.1:5672/nomadflows.sales?frameMax=131072&heartbeat=30" | toJSON }}
+          ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
+          ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
+          {{ end }}{{ end }}
+        EOT
+      }
+
+      template {
+        destination = "secrets/credential.json"
+        once        = true
+        change_mode = "noop"
+        perms       = "600"
+        uid         = 10001
+        gid         = 10001
+
+        data = <<-EOT
+          {{ with secret "nomadflows/data/sales/tally-db" }}{{ .Data.data | toJSON }}{{ end }}
         EOT
       }
 

@@ -1,0 +1,197 @@
+"""An image becomes a component version, and a component folder becomes an image. Knows the `docker` command, no server.
+
+What is recorded is the image's content, not its tag: the digest by which its registry gives it, or, for an image that
+is only on this machine, its id. A tag may mean something else tomorrow, a version may not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.descriptor import component_name, problems, version_of
+from nomadflows.model.errors import InputError, NomadflowsError
+from nomadflows.model.states import timestamp, utc_now
+from nomadflows.packing import install, read_component
+
+Json = dict[str, Any]
+
+_OWN_START: Final = {"python": "python", "node": "node", "nodejs": "node"}  # languages whose step process we start
+_LARGEST_TEXT: Final = 1_000_000  # of a component.json or package.json
+_QUICK_S: Final = 60.0
+_SLOW_S: Final = 1_800.0  # pulling or building
+_LINES_TOLD: Final = 15
+_DOCKERFILE: Final = """\
+# Written by `nomadflows component build`; a Dockerfile in the component's folder takes its place.
+ARG BASE
+FROM ${BASE}
+COPY . /component
+WORKDIR /component
+"""
+
+
+def read_image(reference: str, name: str = "", credential: str = "") -> ComponentVersion:
+    """The component version that an image holds. It is pulled if this machine does not have it.
+
+    InputError if there is no component in it.
+    """
+    if reference.startswith("-") or not reference.isprintable() or " " in reference:
+        raise InputError(f"not an image: {reference!r}")
+    about = _inspect(reference)
+    settings = about.get("Config") or {}
+    place = settings.get("WorkingDir") or "/"
+    with _files_of(reference) as read:
+        texts, place = _component_files(reference, place, read)
+    descriptor = _parsed(texts["component.json"], "component.json")
+    package = _parsed(texts["package.json"], "package.json") if texts["package.json"] else None
+    language = _language(descriptor, package)
+    if language == "image" and not (settings.get("Entrypoint") or settings.get("Cmd")):
+        raise InputError(
+            f"{reference} has no command, and nothing is known of a language {descriptor.get('language')!r}",
+            hint="give the image an ENTRYPOINT that speaks the component contract",
+        )
+    if found := list(problems(descriptor, language, lambda _: True)):
+        raise InputError(f"component.json of {reference}: " + "; ".join(found))
+    pinned, digest = _pinned(reference, about)
+    location = {"image": pinned, "reference": reference, "dir": place, "credential": credential}
+    return ComponentVersion(
+        name=component_name(name, repository(reference).rpartition("/")[2]),
+        version=version_of(descriptor, package),
+        language=language,
+        descriptor=descriptor,
+        location={key: value for key, value in location.items() if value},
+        digest=digest,
+        at=timestamp(utc_now()),
+    )
+
+
+def build_image(folder: Path, name: str, base: str, tag: str, node: str) -> tuple[ComponentVersion, str]:
+    """What the folder holds, and the reference of the image made of it. The packages it needs go into the image.
+
+    A Dockerfile of the folder's own gets the base image as its build argument `BASE`.
+    """
+    if tag.startswith("-"):
+        raise InputError(f"not a tag: {tag!r}")
+    found = read_component(folder, name, node)
+    reference = tag or f"nomadflows/{found.name}:{found.version}"
+    with tempfile.TemporaryDirectory(prefix="nomadflows-build-") as work:
+        context = str(install(found, folder, Path(work)).location["path"])
+        written = Path(work) / "Dockerfile"
+        written.write_text(_DOCKERFILE)
+        dockerfile = folder / "Dockerfile" if (folder / "Dockerfile").is_file() else written
+        options = [f"--tag={reference}", f"--file={dockerfile}", f"--build-arg=BASE={base}", "--quiet"]
+        _docker("build", *options, context, seconds=_SLOW_S)
+    return found, reference
+
+
+def repository(reference: str) -> str:
+    """An image's name without tag and digest."""
+    name = reference.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"
+
+
+def _component_files(reference: str, place: str, read: Callable[[str], bytes | None]) -> tuple[dict[str, bytes], str]:
+    """component.json and package.json, from the image's working folder, else from its root."""
+    for folder in dict.fromkeys((place, "/")):
+        descriptor = read(posixpath.join(folder, "component.json"))
+        if descriptor is not None:
+            package = read(posixpath.join(folder, "package.json"))
+            return {"component.json": descriptor, "package.json": package or b""}, folder
+    raise InputError(
+        f"{reference} holds no component.json, neither in its WORKDIR {place} nor in /",
+        hint="`nomadflows component build DIR` makes an image of a component's folder",
+    )
+
+
+def _language(descriptor: Json, package: Json | None) -> str:
+    """`image`: one that only the image's own command can start."""
+    stated = str(descriptor.get("language", "node" if package is not None else "python")).lower()
+    return _OWN_START.get(stated, "image")
+
+
+def _pinned(reference: str, about: Json) -> tuple[str, str]:
+    """How a job spec names the content, and its digest."""
+    name = repository(reference)
+    for known in about.get("RepoDigests") or []:
+        if known.partition("@")[0] == name:
+            return known, known.partition("@")[2]
+    return str(about["Id"]), str(about["Id"])
+
+
+def _inspect(reference: str) -> Json:
+    try:
+        text = _docker("image", "inspect", reference)
+    except NomadflowsError as error:
+        if "No such image" not in error.message:
+            raise
+        _docker("pull", "--quiet", reference, seconds=_SLOW_S)
+        text = _docker("image", "inspect", reference)
+    found: Json = json.loads(text)[0]
+    return found
+
+
+@contextmanager
+def _files_of(reference: str) -> Iterator[Callable[[str], bytes | None]]:
+    """Reads files of an image through a container that is made and never started."""
+    container = _docker("create", "--network=none", reference, "-").decode().strip()
+    try:
+        yield lambda path: _file(container, path)
+    finally:
+        _docker("rm", "--force", container)
+
+
+def _file(container: str, path: str) -> bytes | None:
+    """A small regular file; None if there is none. What the image's maker put at its end of a link is not followed."""
+    try:
+        packed = _docker("cp", f"{container}:{path}", "-")
+    except NomadflowsError as error:
+        if "Could not find the file" in error.message or "No such container:path" in error.message:
+            return None
+        raise
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        entry = tar.next()
+        opened = tar.extractfile(entry) if entry is not None and entry.isfile() else None
+        if entry is None or opened is None or entry.size > _LARGEST_TEXT:
+            raise InputError(f"{path} of the image is no regular file of at most {_LARGEST_TEXT} bytes")
+        return opened.read()
+
+
+def _parsed(text: bytes, name: str) -> Json:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{name} of the image is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{name} of the image is not a JSON object")
+    return found
+
+
+def _docker(*arguments: str, seconds: float = _QUICK_S) -> bytes:
+    """What the command prints; NomadflowsError with what it said if it failed."""
+    command = f"docker {arguments[0]}"
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell; references never begin with a dash
+            ["docker", *arguments],  # noqa: S607 - docker is where the user's PATH has it
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise NomadflowsError("the command `docker` is not there", hint="install Docker's command line") from error
+    except subprocess.TimeoutExpired:
+        raise NomadflowsError(f"`{command}` did not end within {seconds:.0f} s") from None
+    if done.returncode:
+        told = "\n".join(done.stderr.decode(errors="replace").strip().splitlines()[-_LINES_TOLD:])
+        away = "is the Docker engine running? DOCKER_HOST says where it is looked for" if "connect" in told else ""
+        raise NomadflowsError(f"`{command}` failed: {told}", hint=away)
+    return done.stdout

@@ -1,0 +1,76 @@
+"""How the process of a step is started: by which of Nomad's drivers, with which command, from which folder or image.
+
+The driver follows from the component version: what is an image runs in Docker, what is a folder as a process of the
+node (`Site.driver`). Built-in components are folders of the installed package, unless the cluster names an image that
+holds them. So both kinds mix in one flow.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nomadflows.model.component import ComponentVersion
+from nomadflows.model.errors import InputError
+
+if TYPE_CHECKING:
+    from nomadflows.render.job import Site
+
+_NODE_STEP: Final = "node_modules/elasticio-sailor-nodejs/run.js"
+_PYTHON_STEP: Final = ("-m", "nomadflows.runtime")
+_BUILTINS_OF_IMAGE: Final = "/opt/nomadflows/components"  # where an image that holds the built-in components has them
+_IMAGE: Final = re.compile(
+    r"sha256:[0-9a-f]{64}"  # one that is only on its machine, by its id
+    r"|(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9._/-]+(?::[A-Za-z0-9_.-]{1,128})?(?:@sha256:[0-9a-f]{64})?"
+)
+_PLACE: Final = re.compile(r"/[A-Za-z0-9_.@+/-]*")
+_NETWORK: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the job spec says of a step's process."""
+
+    driver: str
+    command: tuple[str, ...]  # (): the image's own
+    component_dir: str  # "": the image knows it
+    folder: str = ""  # working folder; "": the task's own
+    image: str = ""  # "": no container
+    registry_credential: str = ""  # credential of the flow's workspace by which the node fetches the image
+
+
+def launch(component: ComponentVersion, site: Site) -> Launch:
+    """InputError for an image or a place in it that no job spec should hold."""
+    if component.image:
+        return _own_image(component, component.image)
+    if component.location.get("builtin") and site.builtin_image:
+        _match(_IMAGE, site.builtin_image, "builtin_image")
+        folder = f"{_BUILTINS_OF_IMAGE}/{component.name}"
+        return Launch("docker", ("python3", *_PYTHON_STEP), folder, image=site.builtin_image)
+    folder = site.component_dir(component)
+    if component.language == "python":
+        return Launch(site.driver, (site.python, *_PYTHON_STEP), folder)
+    # Node's library takes the working folder for the component's
+    return Launch(site.driver, (site.node, _NODE_STEP), folder, folder)
+
+
+def check_network(site: Site) -> None:
+    """Docker's network modes include other containers' networks (`container:…`), which are nobody's business here."""
+    _match(_NETWORK, site.network, "step_network")
+
+
+def _own_image(component: ComponentVersion, image: str) -> Launch:
+    place = str(component.location.get("dir", ""))
+    _match(_IMAGE, image, f"image of {component.ref}")
+    if place:
+        _match(_PLACE, place, f"folder in the image of {component.ref}")
+    commands = {"python": ("python3", *_PYTHON_STEP), "node": ("node", _NODE_STEP)}
+    credential = str(component.location.get("credential", ""))
+    command = commands.get(component.language, ())
+    return Launch("docker", command, place, place if command else "", image, credential)
+
+
+def _match(pattern: re.Pattern[str], text: str, what: str) -> None:
+    if not pattern.fullmatch(text):
+        raise InputError(f"{what}: {text!a} is not what a job spec can hold", hint=f"allowed: {pattern.pattern}")
