@@ -89,7 +89,7 @@ class Settings:
     step_driver: str = "raw_exec"
     step_python: str = sys.executable
     builtin_image: str = ""  # image in which the built-in components run; "": they run by step_driver
-    base_image: str = "nomadflows/base"  # that `component build` builds upon
+    base_image: str = "nomadflows/base:0.1.0"  # that `component build` builds upon
     step_network: str = "host"  # Docker's network mode of steps that are containers
     container_user: int = 10001  # user and group of those
     step_node: str = "node"  # of Node components that are a folder, as the nodes find it

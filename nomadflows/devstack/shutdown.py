@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from nomadflows.devstack import nomad, processes
+from nomadflows.devstack import containers, nomad, processes
 from nomadflows.devstack.layout import Layout
 from nomadflows.devstack.processes import Identity
 from nomadflows.devstack.state import ServerView
@@ -44,6 +44,7 @@ def stop_steps(layout: Layout, known: Sequence[Identity], nomad_program: str) ->
     """SIGTERM to the steps, a grace, SIGKILL; then Nomad's executors, which had to outlive them."""
     found = {*known, *nomad.step_processes(layout.data("nomad"), None)}
     steps, executors = nomad.executors_last([one for one in found if processes.is_alive(one)], nomad_program)
+    containers.stop_containers(nomad.allocations(layout.data("nomad")), _STEP_GRACE)
     processes.stop(steps, _STEP_GRACE)
     processes.stop(executors, 1.0)
 

@@ -22,8 +22,11 @@ _PYTHON_STEP: Final = ("-m", "nomadflows.runtime")
 _BUILTINS_OF_IMAGE: Final = "/opt/nomadflows/components"  # where an image that holds the built-in components has them
 _IMAGE: Final = re.compile(
     r"sha256:[0-9a-f]{64}"  # one that is only on its machine, by its id
-    r"|(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9._/-]+(?::[A-Za-z0-9_.-]{1,128})?(?:@sha256:[0-9a-f]{64})?"
+    r"|(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9][a-z0-9._/-]*(?::[A-Za-z0-9_.-]{1,128})?(?:@sha256:[0-9a-f]{64})?"
 )
+_FIXED: Final = re.compile(
+    r".+(?:@sha256:[0-9a-f]{64}|:(?!latest$)[A-Za-z0-9_.-]{1,128})"
+)  # Nomad asks for `latest` anew
 _PLACE: Final = re.compile(r"/[A-Za-z0-9_.@+/-]*")
 _NETWORK: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -46,6 +49,7 @@ def launch(component: ComponentVersion, site: Site) -> Launch:
         return _own_image(component, component.image)
     if component.location.get("builtin") and site.builtin_image:
         _match(_IMAGE, site.builtin_image, "builtin_image")
+        _match(_FIXED, site.builtin_image, "builtin_image, which needs a tag other than latest or a digest")
         folder = f"{_BUILTINS_OF_IMAGE}/{component.name}"
         return Launch("docker", ("python3", *_PYTHON_STEP), folder, image=site.builtin_image)
     folder = site.component_dir(component)

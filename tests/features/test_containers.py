@@ -1,0 +1,189 @@
+"""Steps that are containers: the example flow from its images to rows in a database, parked, woken, killed, published
+over; and steps of both kinds in one flow."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests as http
+import sqlalchemy
+import yaml
+
+from nomadflows.builtin import builtin_dir
+from nomadflows.model.names import FlowRef
+from nomadflows.settings import Settings
+from nomadflows.store import requests
+from nomadflows.vault import Vault
+from tests.containers import ROOT, base_image, containers, docker, why_not
+from tests.features.test_life import relay
+from tests.postgres import private_postgres
+from tests.world import World, eventually
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The base image, on an engine that works."""
+    if problem := why_not():
+        fails = os.environ.get("CI") and not os.environ.get("NOMADFLOWS_NO_DOCKER")
+        pytest.fail(problem) if fails else pytest.skip(problem)
+    return base_image()
+
+
+@pytest.fixture
+def base(engine: str, stack: Settings) -> str:
+    """The base image, and a node that runs containers."""
+    eventually("the node runs containers", lambda: _docker_is_healthy(stack), 60)
+    return engine
+
+
+@pytest.fixture
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with private_postgres(tmp_path_factory.mktemp("postgres")) as address:
+        yield address
+
+
+def _docker_is_healthy(stack: Settings) -> bool:
+    nodes = http.get(f"{stack.nomad_addr}/v1/nodes", timeout=5).json()
+    return any((node["Drivers"].get("docker") or {}).get("Healthy") for node in nodes)
+
+
+def command(*arguments: str) -> Any:
+    """A command as a user would give it; its JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nomadflows", *arguments, "-o", "json"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    return json.loads(done.stdout)
+
+
+def deploy_orders(folder: Path, version: str, base: str, *files: str) -> str:
+    """The component `files` with data beside it, built and deployed as an image; its content's digest."""
+    place = folder / "orders-files"
+    shutil.copytree(builtin_dir("files"), place, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    descriptor = json.loads((place / "component.json").read_text()) | {"version": version}
+    (place / "component.json").write_text(json.dumps(descriptor))
+    (place / "orders").mkdir(exist_ok=True)
+    lines = (ROOT / "examples/data/orders/orders-2026-01.csv").read_text().splitlines(keepends=True)
+    for name in files:
+        text = "".join(lines).replace("SO-", f"{name}-")
+        (place / "orders" / f"{name}.csv").write_text(text)
+    built = command("component", "build", str(place), "--base", base)
+    return str(command("component", "deploy", "--image", built["image"])["digest"])
+
+
+def example(**changes: Any) -> dict[str, Any]:
+    """The shipped flow; only its data comes from the image."""
+    definition = yaml.safe_load((ROOT / "examples/orders-to-warehouse.yaml").read_text())
+    del definition["flow"], definition["schedule"]
+    orders = definition["steps"][0]
+    orders["use"] = "orders-files:watch"
+    orders["with"]["path"] = "/component/orders"
+    return {**definition, "schedule": "0 0 1 1 *", "idle_after": "2s", **changes}
+
+
+def rows(database: str) -> int:
+    engine = sqlalchemy.create_engine(database.replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(sqlalchemy.text("select count(*) from orders")).scalar_one())
+    except sqlalchemy.exc.ProgrammingError:  # nothing has made the table yet
+        return 0
+    finally:
+        engine.dispose()
+
+
+def check_locked_up(about: dict[str, Any], allocations: str) -> None:
+    """What a container may do, as Docker says it."""
+    host = about["HostConfig"]
+    assert about["Config"]["User"] == "10001:10001"
+    assert host["ReadonlyRootfs"]
+    assert not host["Privileged"]
+    assert [one.lower() for one in host["CapDrop"]] == ["all"]
+    assert not host["CapAdd"]
+    assert "no-new-privileges=true" in host["SecurityOpt"]
+    assert host["Memory"] == 256 * 1024 * 1024
+    sources = {mount["Source"] for mount in about["Mounts"] if mount["Type"] == "bind"}
+    assert all(source.startswith(allocations) for source in sources), sources
+    assert {mount["Destination"] for mount in about["Mounts"]} <= {"/alloc", "/local", "/secrets", "/tmp"}
+    secrets = [line for line in about["Config"]["Env"] if "PASSWORD" in line.upper()]
+    assert [line.partition("=")[0] for line in secrets] == ["ELASTICIO_MESSAGE_CRYPTO_PASSWORD"]  # as the contract says
+
+
+def test_the_example_flow_runs_in_containers(
+    world: World, base: str, database: str, tmp_path: Path, local_stack: Any
+) -> None:
+    first = deploy_orders(tmp_path, "1.0.0", base, "A")
+    Vault(world.settings.vault_addr, world.settings.vault_token).set_credential(
+        "default", "warehouse-db", {"url": database}
+    )
+    world.start_controller(NOMADFLOWS_BUILTIN_IMAGE=base)
+    # Given the example flow, started
+    flow = world.start_flow("orders-in-containers", example())
+    # Then each of its five steps is a container of its own, which may do next to nothing
+    running = containers(world.settings, flow)
+    assert len(running) == 5
+    for about in running:
+        check_locked_up(about, str(local_stack.layout.data("nomad")))
+    [orders] = containers(world.settings, flow, "orders")
+    assert orders["Image"] == first
+    # When it gets to work, and one of them is killed in its middle
+    requests.run_now(world.store, flow, by="test")
+    eventually("rows come", lambda: rows(database) > 5, 60)
+    kill(world, flow, "store")
+    # Then every order becomes a row
+    eventually("all orders are rows", lambda: rows(database) == orders_of_a_file(), 90)
+    # And when nothing is left to do, no container stays behind
+    world.flow_becomes(flow, "Sleeping", 60)
+    eventually("no container runs", lambda: not containers(world.settings, flow))
+    # And a tick wakes it
+    requests.run_now(world.store, flow, by="test")
+    eventually("it woke", lambda: any(event.reason == "Awake" for event in world.events(flow)), 30)
+    # When a newer image is published over it
+    second = deploy_orders(tmp_path, "1.1.0", base, "A", "B")
+    assert second != first
+    world.publish_flow("orders-in-containers", example(description="with more orders"))
+    eventually("version 2 is active", lambda: world.status(flow).version == 2 and not world.status(flow).replacing, 60)
+    requests.run_now(world.store, flow, by="test")
+    # Then it does the work
+    eventually("the new orders are rows", lambda: rows(database) == 2 * orders_of_a_file(), 90)
+    assert any(event.reason == "Parked" for event in world.events(flow))
+    world.stop_flow(flow)
+    eventually("no container is left", lambda: not containers(world.settings, flow))
+
+
+def kill(world: World, flow: FlowRef, step: str) -> None:
+    for about in containers(world.settings, flow, step):
+        docker("kill", about["Id"])
+
+
+def orders_of_a_file() -> int:
+    lines = (ROOT / "examples/data/orders/orders-2026-01.csv").read_text().splitlines()[1:]
+    return len({line.partition(",")[0] for line in lines})
+
+
+def test_processes_and_containers_mix_in_one_flow(world: World, base: str, tmp_path: Path) -> None:
+    world.deploy()
+    world.start_controller(NOMADFLOWS_BUILTIN_IMAGE=base)
+    out = tmp_path / "out"
+    # Given a flow whose own steps are folders, with a mapping between them, which is built in
+    flow = world.start_flow("mixed", relay(out))
+    [mapper] = containers(world.settings, flow)
+    assert "ELASTICIO_STEP_ID=mapper:receive:note" in mapper["Config"]["Env"]
+    assert len(world.step_pids(flow, "receive")) == len(world.step_pids(flow, "note")) == 1
+    # Then messages pass through both kinds
+    world.send(flow, range(20))
+    assert set(world.all_arrive(out, range(20)).values()) == {1}
