@@ -24,6 +24,7 @@ from nomadflows.model.graph import replicas
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
 from nomadflows.plan.decision import Act, Decision
+from nomadflows.plan.publishing import warming
 from nomadflows.plan.troubles import stuck_steps
 from nomadflows.render.job import Site, render_job
 
@@ -307,8 +308,12 @@ class Acts:
             resolved = new.resolve(self.clients.store)
             self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
             return
-        counts = replicas(new.steps, look.seen.desired.scale)
-        self._register(look, new, status.incoming_components, counts, prepare=True)
+        counts = warming(look.seen, replicas(new.steps, look.seen.desired.scale))
+        job = self.clients.nomad.job(new.ref.workspace, new.ref.job_id)
+        if job is not None and not job.stopped and set(job.counts) == set(counts):
+            self.clients.nomad.register_counts(job, counts)
+        else:
+            self._register(look, new, status.incoming_components, counts, prepare=True)
 
     def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status

@@ -3,6 +3,8 @@ drain, leave, move). Either way nothing the old version could not finish is lost
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nomadflows.model.states import FlowState, parse_timestamp
 from nomadflows.plan.decision import BROKER_AWAY, SOON, Act, Decision, count_text
 from nomadflows.plan.seen import Seen
@@ -89,4 +91,24 @@ def hand_over(seen: Seen) -> Decision | None:
         )
     if new.job is None:
         return Decision(Act.HAND_OVER, "WarmingUp", f"Version {new.number} is brought up")
-    return Decision(Act.WAIT, "WarmingUp", f"Version {new.number} warms up", recheck_s=SOON)
+    allowed = warming(seen, dict.fromkeys(new.queues, 1))
+    if following := [step for step, count in allowed.items() if count and not new.job.counts.get(step)]:
+        return Decision(Act.HAND_OVER, "WarmingUp", f"Version {new.number}: {', '.join(following)} brought up")
+    return Decision(Act.WAIT, "WarmingUp", f"Version {new.number} warms up", recheck_s=0.25)
+
+
+def warming(seen: Seen, counts: Mapping[str, int]) -> dict[str, int]:
+    """How many processes of each step of the incoming version there are to be now, of `counts`: one step after the other,
+    so that those that start do not take the processor from the version at work. After a quarter of the time that it has
+    to be ready, all of them."""
+    new = seen.incoming
+    asked = seen.seconds_since(parse_timestamp(seen.desired.at)) if seen.desired.at else 0.0
+    present = new.job.counts if new and new.job else {}
+    queues = (new.queues if new else None) or {}
+    allowed = {}
+    turn = True
+    for step, count in counts.items():
+        allowed[step] = count if turn or present.get(step) or asked > seen.ready_timeout_s / 4 else 0
+        queue = queues.get(step)
+        turn = turn and queue is not None and queue.consumers > 0
+    return allowed

@@ -12,6 +12,7 @@ from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Kind, Status, WantedState, WorkspaceType, timestamp
 from nomadflows.plan.decide import decide, next_look_s
 from nomadflows.plan.decision import Act
+from nomadflows.plan.publishing import warming
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
@@ -318,12 +319,34 @@ def test_handover_brings_the_new_version_up_first_and_switches_only_when_it_is_r
     begun = publishing("handover")
     assert decide(begun).act is Act.HAND_OVER
     status = replace(begun.status, incoming=2)
-    warming = replace(begun, status=status, incoming=VersionSeen(2, job=UP, queues=EMPTY))
-    assert decide(warming).reason == "WarmingUp"
-    assert decide(replace(warming, incoming=VersionSeen(2, job=UP, queues=CONSUMED))).act is Act.SWITCH
-    late = replace(warming, now=NOW + timedelta(seconds=121))
+    begun = replace(begun, status=status, incoming=VersionSeen(2, job=UP, queues=EMPTY))
+    assert decide(begun).reason == "WarmingUp"
+    assert decide(replace(begun, incoming=VersionSeen(2, job=UP, queues=CONSUMED))).act is Act.SWITCH
+    late = replace(begun, now=NOW + timedelta(seconds=121))
     assert decide(late).act is Act.ROLL_BACK
     assert decide(replace(late, incoming=VersionSeen(2, job=UP, queues=None))).act is Act.WAIT
+
+
+def test_a_version_that_is_handed_over_to_warms_up_one_step_after_the_other() -> None:
+    status = replace(publishing("handover").status, incoming=2)
+    steps = dict.fromkeys(("orders", "store", "log"), 2)
+
+    def look(consuming: int, up: int, seconds: float = 1) -> Seen:
+        queues = {step: QueueSeen(0, 1 if number < consuming else 0) for number, step in enumerate(steps)}
+        job = JobSeen(7, {step: 2 if number < up else 0 for number, step in enumerate(steps)}) if up else None
+        incoming = VersionSeen(2, job=job, queues=queues)
+        return replace(publishing("handover"), status=status, incoming=incoming, now=NOW + timedelta(seconds=seconds))
+
+    assert list(warming(look(0, 0), steps).values()) == [2, 0, 0]
+    assert decide(look(0, 1)).act is Act.WAIT
+    assert list(warming(look(1, 1), steps).values()) == [2, 2, 0]
+    assert decide(look(1, 1)).act is Act.HAND_OVER
+    assert list(warming(look(0, 2), steps).values()) == [2, 2, 0]  # the first was killed; the second stays
+    assert decide(look(2, 3)).act is Act.WAIT
+    assert decide(look(3, 3)).act is Act.SWITCH
+    # After a quarter of the time to be ready
+    assert list(warming(look(0, 1, 31), steps).values()) == [2, 2, 2]
+    assert decide(look(0, 1, 31)).act is Act.HAND_OVER
 
 
 def test_every_state_has_an_answer_for_a_broker_that_is_silent() -> None:
