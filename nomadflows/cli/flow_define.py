@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nomadflows.catalogue import Catalogue, recorded, shipped
 from nomadflows.cli import output, show
-from nomadflows.cli.catalogue import Catalogue, recorded, shipped
 from nomadflows.cli.flow_state import existing, warm_up
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import Goal, wait_for, wait_options
@@ -37,16 +37,12 @@ def read_definition(file: str, components: Callable[[], Catalogue], text: str | 
 
 
 def _with_absolute_paths(definition: FlowDefinition, components: Catalogue, folder: Path) -> FlowDefinition:
-    """Settings that are paths (`"type": "path"` in the descriptor) are meant from the flow file's folder: a step runs
-    somewhere else."""
+    """Settings that are paths are meant from the flow file's folder: a step runs somewhere else."""
+    from nomadflows.model.flowcheck import relative_paths
+
     content = definition.to_json()
-    for step, written in zip(definition.steps, content["steps"], strict=True):
-        versions = [v for v in components.get(step.component, []) if step.version in {"", v.version}]
-        fields = versions[0].entry(step.function).get("fields", {}) if versions else {}
-        for name, field in fields.items():
-            value = written.get("with", {}).get(name)
-            if field.get("type") == "path" and isinstance(value, str) and not value.startswith(("/", "~")):
-                written["with"][name] = str(folder / value)
+    for index, name, value in relative_paths(definition, components):
+        content["steps"][index]["with"][name] = str(folder / value)
     return definition.from_json(content)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from nomadflows.cli.flow_state import existing
 from nomadflows.cli.freshness import Fresh, lines
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.watch import watch
-from nomadflows.model.errors import Refused, ServerUnreachable
+from nomadflows.model.errors import Refused
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import FlowState
 
@@ -211,30 +212,9 @@ def queues(session: Session, flow: str) -> None:
 
 
 def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
-    """Ready and consumers from the broker itself; in work, which only its management API knows, if that answers."""
-    status = record.status.value
-    if not status.version or status.state is FlowState.STOPPED:
-        return []
-    version = record.ref.version(status.version)
-    ids = [step.id for step in status.steps]
-    depths = session.broker.depths(version, ids)
-    try:
-        totals = session.broker.totals(version, ids).steps
-    except ServerUnreachable as error:
-        click.echo(f"UNACKED is unknown: {error}", err=True)
-        totals = {}
-    rows = []
-    for step, depth in depths.items():
-        row: dict[str, Any] = {
-            "step": step,
-            "queue": version.queue(step),
-            "ready": None,
-            "unacked": None,
-            "consumers": None,
-        }
-        if depth is not None:
-            row |= {"ready": depth.ready, "consumers": depth.consumers}
-        if step in totals:
-            row["unacked"] = totals[step].unacked
-        rows.append(row)
-    return rows
+    from nomadflows.broker.statistics import statistics
+
+    found = statistics(session.broker, record.ref, record.status.value)
+    if found.unknown:
+        click.echo(f"UNACKED is unknown: {found.unknown}", err=True)
+    return [asdict(queue) for queue in found.queues]

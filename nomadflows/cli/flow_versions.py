@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nomadflows.catalogue import recorded
 from nomadflows.cli import output
-from nomadflows.cli.catalogue import recorded
 from nomadflows.cli.flow_define import file_argument, publish_options, read_definition, read_text, report_published
 from nomadflows.cli.flow_state import existing
 from nomadflows.cli.session import Session, flow_argument, pass_session

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from nomadflows.catalogue import recorded
 from nomadflows.cli import output
-from nomadflows.cli.catalogue import recorded
 from nomadflows.cli.flow_define import file_argument, read_definition
 from nomadflows.cli.flow_logs import follow
 from nomadflows.cli.flow_state import existing, outcome

@@ -8,16 +8,12 @@ import click
 
 from nomadflows.cli import output
 from nomadflows.cli.session import Session, pass_session
-from nomadflows.model.errors import InputError, NotFound, Refused
-from nomadflows.model.limits import Holding, holding, written
-from nomadflows.model.names import WORKSPACE
+from nomadflows.model.errors import InputError
 from nomadflows.model.states import WorkspaceType
 
 Json = dict[str, Any]
 
-_DEFAULT = "default"
 _INHERIT = "inherit"
-_NAME_HINT = "lower-case letters, digits and dashes, 40 at most, no dash at either end"
 
 
 @click.group()
@@ -44,11 +40,9 @@ def create(session: Session, name: str, type_: str) -> None:
     Example:
       nomadflows workspace create trial --type limited
     """
-    if not WORKSPACE.fullmatch(name):
-        raise InputError(f"not a workspace name: {name!r}", hint=_NAME_HINT)
-    if session.store.workspace(name) is not None:
-        raise Refused(f"workspace {name} exists already", hint=f"nomadflows workspace show {name}")
-    session.store.put_workspace(name, {"type": type_}, cas=0)
+    from nomadflows.store import workspaces
+
+    workspaces.create(session.store, name, WorkspaceType(type_))
     output.emit(session.output, {"workspace": name, "type": type_}, lambda: f"workspace {name} is created, {type_}")
 
 
@@ -78,7 +72,10 @@ def set_(
       nomadflows workspace set trial --queue-messages inherit
       nomadflows workspace set --installation --queue-messages 20000
     """
-    asked = {key: value for key, value in (("messages", queue_messages), ("bytes", queue_bytes)) if value is not None}
+    from nomadflows.store import workspaces
+
+    given = {"messages": queue_messages, "bytes": queue_bytes}
+    asked = {key: _as_written(text) for key, text in given.items() if text is not None}
     if installation == (name is not None):
         raise InputError("name a workspace, or write --installation")
     if installation and type_ is not None:
@@ -87,50 +84,17 @@ def set_(
         raise InputError("nothing to set", hint="--type, --queue-messages, --queue-bytes")
     subject = "installation" if name is None else f"workspace {name}"
     if name is None:
-        _set_installation(session, asked)
+        workspaces.change_installation(session.store, asked)
     else:
-        _set_workspace(session, name, type_, asked)
-    data = _described(session, name)
+        workspaces.change(session.store, name, type_=WorkspaceType(type_) if type_ else None, limits=asked)
+    data = workspaces.described(session.store, name)
     output.emit(session.output, data, lambda: _set_text(subject, data))
 
 
-def _set_installation(session: Session, asked: dict[str, str]) -> None:
-    found = session.store.installation_limits()
-    limits = _changed(found.value if found else {}, asked, "installation")
-    session.store.put_installation_limits(limits, cas=found.index if found else 0)
-
-
-def _set_workspace(session: Session, name: str, type_: str | None, asked: dict[str, str]) -> None:
-    found = session.store.workspace(name)
-    if found is None and name != _DEFAULT and not (WORKSPACE.fullmatch(name) and session.store.flow_refs(name)):
-        raise NotFound(f"there is no workspace {name!r}", hint=f"nomadflows workspace create {name}")
-    document = {"type": WorkspaceType.FULL.value, **(found.value if found else {})}
-    if type_ is not None:
-        document["type"] = type_
-    if asked:
-        document["limits"] = _changed(document.get("limits", {}), asked, "workspace")
-    session.store.put_workspace(name, document, cas=found.index if found else 0)
-
-
-def _changed(limits: Json, asked: dict[str, str], level: str) -> Json:
-    """InputError if what is asked for is no limit."""
-    kept = {key: value for key, value in limits.items() if key not in asked}
-    said = {key: int(text) if text.isdecimal() else text for key, text in asked.items() if text != _INHERIT}
-    return kept | written(said, level)
-
-
-def _described(session: Session, name: str | None) -> Json:
-    """A workspace, or the installation, and what holds for queues in it."""
-    found = session.store.workspace(name) if name else None
-    installed = session.store.installation_limits()
-    own: Json = found.value if found else {}
-    held = holding({"workspace": own.get("limits"), "installation": installed.value if installed else None})
-    named = {"workspace": name, "type": WorkspaceType.FULL.value} if name else {}
-    return {**named, **own, "queues": _queues(held)}
-
-
-def _queues(held: Holding) -> Json:
-    return {key: {"limit": value, "from": held.origin[key]} for key, value in held.limits.to_json().items()}
+def _as_written(text: str) -> int | str | None:
+    if text == _INHERIT:
+        return None
+    return int(text) if text.isdecimal() else text
 
 
 def _set_text(subject: str, data: Json) -> str:
@@ -157,14 +121,9 @@ def list_(session: Session) -> None:
     Example:
       nomadflows workspace list -o json
     """
-    known = session.store.workspaces()
-    counts: dict[str, int] = dict.fromkeys(known, 0)
-    for ref in session.store.flow_refs():
-        counts[ref.workspace] = counts.get(ref.workspace, 0) + 1
-    rows = [
-        {"workspace": name, "type": known.get(name, {}).get("type", "full"), "flows": counts[name]}
-        for name in sorted(counts)
-    ]
+    from nomadflows.store import workspaces
+
+    rows = workspaces.listed(session.store)
     output.emit(
         session.output,
         rows,
@@ -186,11 +145,9 @@ def show(session: Session, name: str) -> None:
     Example:
       nomadflows workspace show default
     """
-    found = session.store.workspace(name)
-    flows = session.store.flow_refs(name) if WORKSPACE.fullmatch(name) else []
-    if found is None and not flows:
-        raise NotFound(f"there is no workspace {name!r}", hint="nomadflows workspace list")
-    data = {**_described(session, name), "flows": [ref.flow for ref in flows]}
+    from nomadflows.store import workspaces
+
+    data = workspaces.shown(session.store, name)
     output.emit(session.output, data, lambda: output.fields(_fields(data)))
 
 

@@ -249,6 +249,17 @@ def _settings(path: Path, step: StepDefinition, version: ComponentVersion) -> It
             yield Problem((*path, "with"), f"{step.use} needs the setting {name!r}{label}; {choices(sorted(fields))}")
 
 
+def relative_paths(definition: FlowDefinition, components: Components) -> Iterator[tuple[int, str, str]]:
+    """Settings that are paths (`"type": "path"` in the descriptor) and begin nowhere: step, setting, value."""
+    for index, step in enumerate(definition.steps):
+        version, _ = _resolve(step, components)
+        fields: dict[str, Any] = (version.entry(step.function).get("fields") or {}) if version else {}
+        for name, field in fields.items():
+            value = step.with_.get(name)
+            if field.get("type") == "path" and isinstance(value, str) and not value.startswith(("/", "~")):
+                yield index, name, value
+
+
 def _not_a_choice(field: Mapping[str, Any], value: object) -> str | None:
     """Why the value is none of a fixed list (SelectView) or no yes-or-no (CheckBoxView)."""
     view, model = field.get("viewClass"), field.get("model")

@@ -18,7 +18,7 @@ from nomadflows.model.problems import Path, Problem, shape_problems, shown
 from nomadflows.model.schema import schema
 from nomadflows.model.yamltree import Node, YamlError, parse_yaml
 
-__all__ = ["FlowFileError", "parse_flow_file", "schema"]
+__all__ = ["FlowFileError", "examine", "parse_flow_file", "schema"]
 
 _MOST_SHOWN: Final = 50
 
@@ -48,12 +48,18 @@ def parse_flow_file(text: str, filename: str, components: Components | None = No
     if not isinstance(data, dict):
         found = "the file is empty" if data is None else f"the file holds {shown(data)}"
         raise FlowFileError(filename, [(tree.line, Problem((), f"{found}; allowed: a mapping with flow and steps"))])
+    definition, problems = examine(data, components)
+    if definition is None:
+        raise FlowFileError(filename, [(_line(tree, problem), _as_written(tree, problem)) for problem in problems])
+    return definition
+
+
+def examine(data: dict[str, Any], components: Components | None = None) -> tuple[FlowDefinition | None, list[Problem]]:
+    """What a flow file holds, read already: the definition, or everything that is wrong with it."""
     definition, problems = _read(data)
     if definition is not None:
         problems += flowcheck.check(definition, components)
-    if problems or definition is None:
-        raise FlowFileError(filename, [(_line(tree, problem), _as_written(tree, problem)) for problem in problems])
-    return definition
+    return (None if problems else definition), problems
 
 
 def _read(data: dict[str, Any]) -> tuple[FlowDefinition | None, list[Problem]]:

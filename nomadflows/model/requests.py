@@ -27,7 +27,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nomadflows.model.errors import InputError, Refused
+from nomadflows.model.errors import InputError, NotFound, Refused
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import (
     Deleted,
@@ -97,6 +97,27 @@ def _obstacle(current: Json, draft: Json) -> str:
     if lost := graph.lost_mappers(old, new):
         return f"a mapping may not be removed ({', '.join(lost)}), since messages may wait for it"
     return ""
+
+
+def may_discard(ref: FlowRef, meta: Meta, draft: Json | None) -> Refused | None:
+    """The draft is thrown away; what is published stays."""
+    if draft is None:
+        return NotFound(f"flow {ref} has no draft")
+    if meta.latest:
+        return None
+    return Refused(
+        f"flow {ref} consists of its draft alone", hint=f"`nomadflows flow delete {ref.flow}` deletes the flow"
+    )
+
+
+def may_set_snapshot(ref: FlowRef, desired: Desired, status: Status) -> Refused | None:
+    """Only while nothing of the flow runs that would write it as well."""
+    if desired.state is WantedState.STOPPED and status.state is FlowState.STOPPED:
+        return None
+    return Refused(
+        f"flow {ref} is {_active(desired, status)}; snapshots change only while it is stopped",
+        hint=f"`nomadflows flow stop {ref.flow} --wait`, then again",
+    )
 
 
 def may_revert(ref: FlowRef, meta: Meta, number: int, definition: Json | None) -> Refused | None:

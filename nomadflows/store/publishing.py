@@ -103,6 +103,16 @@ def create(store: Store, ref: FlowRef, definition: Json, *, by: str) -> Applied:
     return Applied(created=True, changed=True, draft=True)
 
 
+def discard(store: Store, ref: FlowRef, *, by: str) -> None:
+    """Throw the draft away; what is published stays as it is."""
+    record, draft = existing(store, ref), store.draft(ref)
+    insist(rules.may_discard(ref, record.meta.value, draft.value if draft else None))
+    assert draft is not None, "may_discard refuses a flow without a draft"
+    Request(store, ref, by).commit(
+        [Delete(store.keys.flow(ref, DRAFT), draft.index), Check(store.keys.flow(ref, META), record.meta.index)]
+    )
+
+
 def publish(
     store: Store,
     ref: FlowRef,

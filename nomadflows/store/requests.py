@@ -23,14 +23,14 @@ from nomadflows.store import inbox
 from nomadflows.store.deletion import delete, forget, purge, restore
 from nomadflows.store.documents import FlowRecord
 from nomadflows.store.keys import DESIRED, META
-from nomadflows.store.publishing import Applied, apply, create, draft_of, publish, redraft, revert
+from nomadflows.store.publishing import Applied, apply, create, discard, draft_of, publish, redraft, revert
 from nomadflows.store.request import Request, definition_of, existing, insist, wish
 from nomadflows.store.store import Store
 from nomadflows.store.transaction import Check, Fence, Set
 
 __all__ = [
-    "Applied", "NothingToPublish", "apply", "create", "delete", "draft_of", "existing", "forget", "publish", "purge",
-    "redraft", "restore", "resume", "revert", "run_now", "scale", "set_kind", "set_repair", "start", "stop", "suspend", "whoami",
+    "Applied", "NothingToPublish", "apply", "create", "delete", "discard", "draft_of", "existing", "forget", "publish",
+    "purge", "redraft", "restore", "resume", "revert", "run_now", "scale", "set_kind", "set_repair", "start", "stop", "suspend", "whoami",
 ]  # fmt: skip
 
 Json = dict[str, Any]

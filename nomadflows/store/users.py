@@ -8,7 +8,7 @@ from nomadflows.model.errors import Conflict, InputError, NotFound
 from nomadflows.model.names import WORKSPACE
 from nomadflows.model.roles import Role
 from nomadflows.model.states import timestamp, utc_now
-from nomadflows.model.users import ApiKey, User, check_name, digest, may_change_role, new_key
+from nomadflows.model.users import NAME, ApiKey, User, check_name, digest, may_change_role, new_key
 from nomadflows.store.consul_client import Entry
 from nomadflows.store.documents import Unreadable, Versioned, decode
 from nomadflows.store.request import insist
@@ -19,8 +19,8 @@ _LONGEST_NOTE: Final = 200
 
 
 def find(store: Store, name: str) -> Versioned[User] | None:
-    """None if there is no such user."""
-    entry = store.client.get(store.keys.user(name))
+    """None if there is no such user, nor can be."""
+    entry = store.client.get(store.keys.user(name)) if NAME.fullmatch(name) else None
     return Versioned(_read(entry), entry.index) if entry else None
 
 
@@ -47,9 +47,7 @@ def set_role(store: Store, name: str, workspace: str, role: Role) -> User:
 
 def remove_role(store: Store, name: str, workspace: str) -> User:
     """A member of that workspace no more; other workspaces and keys stay."""
-    known = existing(store, name)
-    if workspace not in known.value.roles:
-        raise NotFound(f"{name} is no member of workspace {workspace}", hint=f"nomadflows user list -w {workspace}")
+    known = existing_member(store, name, workspace)
     insist(may_change_role(everybody(store), name, workspace, None))
     return _write(store, known, known.value.with_role(workspace, None))
 
@@ -77,11 +75,17 @@ def revoke_key(store: Store, name: str, key_id: str) -> None:
 
 
 def existing(store: Store, name: str) -> Versioned[User]:
-    check_name(name)
     found = find(store, name)
     if found is None:
         raise NotFound(f"there is no user {name}", hint=f"`nomadflows user add {name} --role guest` makes one")
     return found
+
+
+def existing_member(store: Store, name: str, workspace: str) -> Versioned[User]:
+    known = existing(store, name)
+    if workspace not in known.value.roles:
+        raise NotFound(f"{name} is no member of workspace {workspace}", hint=f"nomadflows user list -w {workspace}")
+    return known
 
 
 def _write(store: Store, known: Versioned[User], user: User) -> User:

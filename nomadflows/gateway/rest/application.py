@@ -60,8 +60,8 @@ class Rest:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def close(self, *, wait: bool = False) -> None:
+        self._threads.shutdown(wait=wait, cancel_futures=True)
 
     async def _describe(self, _request: Request) -> Response:
         return Response(self._document, media_type=_JSON)

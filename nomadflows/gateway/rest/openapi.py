@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -10,8 +11,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from nomadflows.gateway.rest.definition import FLOW_FILE, SCHEMA
 from nomadflows.gateway.rest.operation import Operation
 from nomadflows.gateway.rest.shapes import Errors, NoQuery
+from nomadflows.model.schema import schema
 
 Json = dict[str, Any]
 
@@ -45,16 +48,37 @@ def document(operations: Sequence[Operation]) -> Json:
     paths: Json = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "nomadflows", "version": "2", "description": _ABOUT},
-        "security": [{"apiKey": []}],
-        "paths": paths,
-        "components": {
-            "schemas": definitions,
-            "securitySchemes": {"apiKey": {"type": "http", "scheme": "basic", "description": "User and API key."}},
-        },
-    }
+    made: Json = _referring(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "nomadflows", "version": "2", "description": _ABOUT},
+            "security": [{"apiKey": []}],
+            "paths": paths,
+            "components": {
+                "schemas": definitions,
+                "securitySchemes": {"apiKey": {"type": "http", "scheme": "basic", "description": "User and API key."}},
+            },
+        }
+    )
+    made["components"]["schemas"] |= _flow_file()
+    return made
+
+
+def _flow_file() -> Json:
+    """The schema that editors use for flow files, and what it refers to."""
+    text = json.dumps(schema()).replace("#/$defs/", "#/components/schemas/")
+    found: Json = json.loads(text)
+    found.pop("$schema", None)
+    parts: Json = found.pop("$defs", {})
+    return {FLOW_FILE: found, **parts}
+
+
+def _referring(node: Any) -> Any:
+    """`x-schema` becomes a reference to that schema."""
+    if isinstance(node, dict):
+        others = {key: _referring(value) for key, value in node.items() if key != SCHEMA}
+        return {"$ref": _REF.format(model=node[SCHEMA]), **others} if SCHEMA in node else others
+    return [_referring(item) for item in node] if isinstance(node, list) else node
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Json, Json]:
@@ -130,10 +154,14 @@ def _in_query(operation: Operation) -> list[Json]:
     schema = operation.query.model_json_schema(ref_template=_REF)
     required = schema.get("required", ())
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": _untitled(field)}
+        {"name": name, "in": "query", "required": name in required, "schema": _in_text(field)}
         for name, field in schema.get("properties", {}).items()
     ]
 
 
-def _untitled(schema: Json) -> Json:
-    return {key: value for key, value in schema.items() if key != "title"}
+def _in_text(field: Json) -> Json:
+    """As a query has it, where nothing is null: what is not said is left out."""
+    known = {key: value for key, value in field.items() if key not in {"title", "default", "anyOf"}}
+    kinds = [kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"]
+    default = {"default": field["default"]} if field.get("default") not in {None, ""} else {}
+    return known | default | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})

@@ -91,3 +91,10 @@ def pointer(path: Iterable[Any]) -> str:
 def _error(status: HTTPStatus, detail: str, *, hint: str = "", source: Pointer | None = None) -> Error:
     meta = ErrorMeta(hint=hint) if hint else None
     return Error(status=str(int(status)), title=status.phrase, detail=detail, source=source, meta=meta)
+
+
+def same_id(given: str, asked: str) -> None:
+    """JSON:API repeats in the body what the address names. Rejected if they differ."""
+    if given != asked:
+        source = Pointer(pointer="/data/id")
+        raise rejected(HTTPStatus.BAD_REQUEST, f"{given!r} is not what the address names: {asked}", source=source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from nomadflows.clients import per_thread
+from nomadflows.clients import Clients, connect
 from nomadflows.gateway.rest.application import Rest
 from nomadflows.gateway.rest.table import OPERATIONS
 from nomadflows.model.names import FlowRef
@@ -22,7 +23,7 @@ from nomadflows.store import Store, requests, users
 FLOW = {
     "flow": "orders",
     "kind": "ordinary",
-    "steps": [{"id": "tick", "use": "timer:tick"}, {"id": "write", "use": "log:write"}],
+    "steps": [{"id": "tick", "use": "timer:timer"}, {"id": "write", "use": "log:write"}],
 }
 
 
@@ -75,9 +76,20 @@ def store(settings: Settings) -> Store:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Rest]:
-    made = Rest(per_thread(settings), OPERATIONS)
-    yield made
-    made.close()
+    made: list[Clients] = []
+    local = threading.local()
+
+    def clients() -> Clients:
+        if not hasattr(local, "clients"):
+            local.clients = connect(settings)
+            made.append(local.clients)
+        return local.clients
+
+    rest = Rest(clients, OPERATIONS)
+    yield rest
+    rest.close(wait=True)
+    for one in made:
+        one.broker.close()
 
 
 def key_of(store: Store, name: str, workspace: str, role: Role) -> tuple[str, str]:

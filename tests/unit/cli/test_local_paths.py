@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nomadflows.cli.catalogue import shipped
+from nomadflows.catalogue import shipped
 from nomadflows.cli.flow_define import read_definition
 
 FLOW = """

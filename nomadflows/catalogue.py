@@ -1,7 +1,8 @@
-"""The components a flow file is checked against: what Consul has recorded, and what this installation ships."""
+"""The components a flow is checked against: what Consul has recorded, and what this installation ships."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from nomadflows.builtin import builtin_components
@@ -15,7 +16,13 @@ Catalogue = dict[str, list["ComponentVersion"]]  # name → versions, newest fir
 
 def shipped() -> Catalogue:
     """The built-in components alone; needs no server."""
-    return {version.name: [version] for version in builtin_components()}
+    return {version.name: [version] for version in _builtin()}
+
+
+@cache
+def _builtin() -> tuple[ComponentVersion, ...]:
+    """Read once: they change with the installation only."""
+    return tuple(builtin_components())
 
 
 def recorded(store: Store) -> Catalogue:

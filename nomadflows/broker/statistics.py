@@ -1,0 +1,56 @@
+"""What the queues of a flow hold, for people to read: live, and as far as the broker tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nomadflows.broker.broker import Broker, Totals
+from nomadflows.model.errors import ServerUnreachable
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import FlowState, Status
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One step's queue. None: there is no such queue, or it is not known."""
+
+    step: str
+    queue: str
+    ready: int | None = None
+    unacked: int | None = None
+    consumers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """`rebounding`: messages that wait to be tried again; None: not known. `unknown`: why that and `unacked` are not."""
+
+    queues: tuple[QueueState, ...] = ()
+    rebounding: int | None = 0
+    unknown: str = ""
+
+
+def statistics(broker: Broker, ref: FlowRef, status: Status) -> Statistics:
+    """Ready and consumers from the broker itself; in work, which only its management API knows, if that answers. A
+    stopped flow has no queues."""
+    if not status.version or status.state is FlowState.STOPPED:
+        return Statistics()
+    version = ref.version(status.version)
+    steps = [step.id for step in status.steps]
+    depths = broker.depths(version, steps)
+    totals, unknown = Totals({}, 0), ""
+    try:
+        totals = broker.totals(version, steps)
+    except ServerUnreachable as error:
+        unknown = str(error)
+    queues = tuple(
+        QueueState(
+            step,
+            version.queue(step),
+            ready=depth.ready if depth else None,
+            unacked=totals.steps[step].unacked if step in totals.steps else None,
+            consumers=depth.consumers if depth else None,
+        )
+        for step, depth in depths.items()
+    )
+    return Statistics(queues, None if unknown else totals.rebounding, unknown)
