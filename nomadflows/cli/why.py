@@ -47,6 +47,7 @@ def why(session: Session, *, flow: str, last: int | None) -> None:
 
 def _memory(session: Session, record: FlowRecord) -> int:
     """MiB of all processes of the version that is active, else of the latest one; 0 without any."""
+    from nomadflows.controller.versions import Versions
     from nomadflows.model.flow import FlowDefinition
     from nomadflows.model.graph import expand
     from nomadflows.model.why import memory
@@ -55,7 +56,8 @@ def _memory(session: Session, record: FlowRecord) -> int:
     version = session.store.version(record.ref.version(number)) if number else None
     if version is None:
         return 0
-    return memory(expand(FlowDefinition.from_json(version["definition"])), record.desired.value.scale)
+    components = Versions().components(session.store, record.status.value.components)
+    return memory(expand(FlowDefinition.from_json(version["definition"])), components, record.desired.value.scale)
 
 
 def why_json(record: FlowRecord, told: Why, shown: tuple[Entry, ...]) -> Json:

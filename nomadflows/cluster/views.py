@@ -28,6 +28,7 @@ class JobView:
     stopped: bool
     status: str  # pending | running | dead
     counts: Mapping[str, int]
+    memory: Mapping[str, int]  # MiB that the task of each group may use
     meta: Mapping[str, str]
     raw: Json = field(repr=False, compare=False)
 
@@ -40,6 +41,7 @@ class JobView:
             stopped=bool(job["Stop"]),
             status=job["Status"],
             counts={group["Name"]: group["Count"] for group in job["TaskGroups"]},
+            memory={group["Name"]: group["Tasks"][0]["Resources"]["MemoryMB"] for group in job["TaskGroups"]},
             meta=job["Meta"] or {},
             raw=job,
         )
@@ -93,6 +95,7 @@ class AllocView:
     node: str
     created_index: int
     killed: bool = False  # its newest exit was a SIGKILL from outside, which says nothing about the task itself
+    out_of_memory: bool = False  # its newest exit was a kill for using all the memory it may
 
     @classmethod
     def from_json(cls, alloc: Json, task: str) -> AllocView:
@@ -105,7 +108,8 @@ class AllocView:
             desired_status=alloc["DesiredStatus"],
             restarts=state.get("Restarts", 0),
             failed=alloc["ClientStatus"] == "failed" or bool(state.get("Failed")),
-            killed=_was_killed(state.get("Events") or []),
+            killed=_was_killed(_newest_exit(state)),
+            out_of_memory=_newest_exit(state).get("oom_killed") == "true",
             message=_news(state.get("Events") or []) or alloc.get("ClientDescription", ""),
             started=_time(state.get("StartedAt")),
             job_version=alloc["JobVersion"],
@@ -152,14 +156,16 @@ def _job_of(event: Json) -> str:
     return str(subject.get("JobID", ""))
 
 
-def _was_killed(events: list[Json]) -> bool:
-    """By a person, a script or the machine; not by Nomad for its memory."""
-    exits = [event.get("Details") or {} for event in events if event["Type"] == "Terminated"]
-    if not exits:
-        return False
-    newest = exits[-1]
-    by_signal = newest.get("signal") == _SIGKILL or newest.get("exit_code") == _EXIT_OF_SIGKILL
-    return by_signal and newest.get("oom_killed") != "true"
+def _newest_exit(state: Json) -> Json:
+    """Details of a task's newest exit; {} if it has none."""
+    exits = [event.get("Details") or {} for event in state.get("Events") or [] if event["Type"] == "Terminated"]
+    return exits[-1] if exits else {}
+
+
+def _was_killed(details: Json) -> bool:
+    """By a person, a script or the machine; not for its memory."""
+    by_signal = details.get("signal") == _SIGKILL or details.get("exit_code") == _EXIT_OF_SIGKILL
+    return by_signal and details.get("oom_killed") != "true"
 
 
 def _news(events: list[Json]) -> str:

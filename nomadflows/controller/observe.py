@@ -97,7 +97,7 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     if status.state is FlowState.STOPPED or (status.state is FlowState.SLEEPING and seen.message):
         return replace(seen, current=current)
     if status.state is not FlowState.SLEEPING:
-        current = replace(current, processes=see_processes(clients.nomad, version))
+        current = replace(current, processes=see_processes(clients.nomad, version, current.job))
     current = see_queues(clients.broker, version, current, unacked=_wants_unacked(seen))
     seen = replace(seen, current=current)
     if status.state in {FlowState.RUNNING, FlowState.STARTING}:
@@ -143,7 +143,7 @@ def _troubles(seen: Seen, version: Version, broker: Broker, memory: Memory) -> S
     queues = seen.current.queues or {}
     full = {step: queue.ready for step, queue in queues.items() if queue and seen.is_overfull(step)}
     processes = seen.current.processes
-    killed = {step for step, note in processes.notes.items() if "oom" in note.lower()}
+    killed = set(processes.out_of_memory)
     return replace(
         seen,
         overfull_s=memory.overfull(seen.ref, full),
@@ -216,33 +216,44 @@ def _see(ref: FlowRef, number: int, clients: Clients, versions: Versions) -> Ver
         version = versions.get(clients.store, ref.version(number))
     except NotFound:
         return VersionSeen(number, queues={}, rebounding=0)
-    seen = VersionSeen(number, job=see_job(clients.nomad, version), processes=see_processes(clients.nomad, version))
+    job = see_job(clients.nomad, version)
+    seen = VersionSeen(number, job=job, processes=see_processes(clients.nomad, version, job))
     return see_queues(clients.broker, version, seen, unacked=True)
 
 
 def see_job(nomad: Nomad, version: Version) -> JobSeen | None:
     """The registered job of a version; a stopped one counts as none."""
     job = nomad.job(version.ref.workspace, version.ref.job_id)
-    return None if job is None or job.stopped else JobSeen(job.modify_index, job.counts)
+    return None if job is None or job.stopped else JobSeen(job.modify_index, job.counts, job.memory)
 
 
-def see_processes(nomad: Nomad, version: Version) -> Processes:
+def see_processes(nomad: Nomad, version: Version, job: JobSeen | None) -> Processes:
     """Allocations are found by the job's id also after the job was stopped or purged."""
     live: dict[str, int] = {}
     running: dict[str, int] = {}
     restarts: dict[str, int] = {}
     notes: dict[str, str] = {}
     killed: set[str] = set()
+    out_of_memory: set[str] = set()
     for alloc in nomad.allocations(version.ref.workspace, version.ref.job_id):
         if alloc.client_status in _LIVE:
             live[alloc.group] = live.get(alloc.group, 0) + 1
             if alloc.killed:
                 killed.add(alloc.group)
+            if alloc.out_of_memory:
+                out_of_memory.add(alloc.group)
             running[alloc.group] = running.get(alloc.group, 0) + (alloc.client_status == "running")
         restarts[alloc.group] = restarts.get(alloc.group, 0) + alloc.restarts
         if alloc.message and (alloc.client_status in _LIVE or alloc.failed):
             notes[alloc.group] = alloc.message
-    return Processes(live, running, restarts, frozenset(killed), notes)
+    memory = job.memory if job else {}
+    notes |= {group: _ran_out(memory.get(group)) for group in out_of_memory}
+    return Processes(live, running, restarts, frozenset(killed), frozenset(out_of_memory), notes)
+
+
+def _ran_out(limit: int | None) -> str:
+    """The kernel kills when the limit is reached and more is asked for: the peak is the limit."""
+    return f"killed for its memory: it used all of its {limit} MiB" if limit else "killed for its memory"
 
 
 def see_queues(broker: Broker, version: Version, seen: VersionSeen, *, unacked: bool = False) -> VersionSeen:

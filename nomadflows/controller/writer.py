@@ -26,7 +26,7 @@ from nomadflows.model.states import (
 )
 from nomadflows.model.why import slowest
 from nomadflows.plan.decision import ASKED_FOR, Decision
-from nomadflows.plan.seen import QueueSeen, Seen
+from nomadflows.plan.seen import Processes, QueueSeen, Seen
 from nomadflows.store.keys import DESIRED
 from nomadflows.store.leadership import Leadership
 from nomadflows.store.transaction import Set
@@ -214,11 +214,16 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
                     else 0
                 ),
                 restarts=current.processes.restarts.get(step.id, before.restarts if before else 0),
-                message="" if queue and queue.consumers else current.processes.notes.get(step.id, ""),
+                message=_complaint(current.processes, step.id, consuming=bool(queue and queue.consumers)),
                 ready_s=_ready_s(look.seen, before, queue),
             )
         )
     return tuple(steps)
+
+
+def _complaint(processes: Processes, step: str, *, consuming: bool) -> str:
+    """Why a step does not run; also of one that runs again after it was killed for its memory."""
+    return "" if consuming and step not in processes.out_of_memory else processes.notes.get(step, "")
 
 
 def _ready_s(seen: Seen, before: StepStatus | None, queue: QueueSeen | None) -> float | None:

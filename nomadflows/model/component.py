@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Of something that each process gets: without a word of anybody, at least, at most."""
+
+    usual: int
+    least: int
+    most: int
+
+
+MEMORY_MIB: Final = Amount(256, 16, 4_096)
+CPU_MHZ: Final = Amount(100, 10, 100_000)
+AMOUNTS: Final = {"memory": MEMORY_MIB, "cpu": CPU_MHZ}  # members of a descriptor's and a step's `resources`
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,10 @@ class ComponentVersion:
     @property
     def ref(self) -> str:
         return f"{self.name}@{self.version}"
+
+    def amount(self, name: str) -> int:
+        """What one process of it gets of `memory` (MiB) or `cpu` (MHz), unless its step says otherwise."""
+        return int(self.descriptor.get("resources", {}).get(name, AMOUNTS[name].usual))
 
     def functions(self) -> dict[str, str]:
         """function → "trigger" or "action"."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from nomadflows.model.component import AMOUNTS
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.names import COMPONENT
 from nomadflows.model.semver import semver_key
@@ -54,7 +55,8 @@ def version_of(descriptor: Json, package: Json | None) -> str:
 
 
 def problems(descriptor: Json, language: str, exists: Callable[[str], bool]) -> Iterator[str]:
-    """Everything that keeps a descriptor's functions from being loaded. `exists` tells of files in the folder."""
+    """Everything that keeps a descriptor's functions from being run. `exists` tells of files in the folder."""
+    yield from _resource_problems(descriptor.get("resources", {}))
     groups = {name: descriptor.get(name) or {} for name in ("triggers", "actions")}
     for group, entries in groups.items():
         if not isinstance(entries, dict):
@@ -71,6 +73,18 @@ def problems(descriptor: Json, language: str, exists: Callable[[str], bool]) -> 
                 yield f"{group}.{function}: `main` is missing"
             elif not any(exists(path) for path in _files(main, language)):
                 yield f"{group}.{function}: there is no file {main}"
+
+
+def _resource_problems(resources: Any) -> Iterator[str]:
+    if not isinstance(resources, dict):
+        yield 'resources: expected an object such as {"memory": 256, "cpu": 100}'
+        return
+    for name, value in resources.items():
+        amount = AMOUNTS.get(name)
+        if amount is None:
+            yield f"resources.{name}: not known; allowed: {', '.join(AMOUNTS)}"
+        elif type(value) is not int or not amount.least <= value <= amount.most:
+            yield f"resources.{name}: expected a whole number from {amount.least} to {amount.most}"
 
 
 def _files(main: str, language: str) -> list[str]:

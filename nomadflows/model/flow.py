@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from nomadflows.model import names, schedule
+from nomadflows.model.component import CPU_MHZ, MEMORY_MIB
 from nomadflows.model.errors import InputError
 from nomadflows.model.limits import FIELDS
 from nomadflows.model.problems import Allowed, shape_problems, shown
@@ -71,13 +72,19 @@ class _Shape(BaseModel):
 
 
 class Resources(_Shape):
-    """What Nomad reserves for one process of a step."""
+    """What one process of a step may use; what is not said here is as its component says."""
 
-    memory: Annotated[int, Allowed("a whole number of MiB from 16 to 4096")] = Field(
-        default=256, ge=16, le=4096, description="Memory of one process, MiB; 16 to 4096."
+    memory: Annotated[int | None, Allowed("a whole number of MiB from 16 to 4096")] = Field(
+        default=None,
+        ge=MEMORY_MIB.least,
+        le=MEMORY_MIB.most,
+        description="Memory of one process, MiB; 16 to 4096. Default: the component's, else 256.",
     )
-    cpu: Annotated[int, Allowed("a whole number of MHz from 10 to 100000")] = Field(
-        default=100, ge=10, le=100_000, description="CPU of one process, MHz; 10 to 100000."
+    cpu: Annotated[int | None, Allowed("a whole number of MHz from 10 to 100000")] = Field(
+        default=None,
+        ge=CPU_MHZ.least,
+        le=CPU_MHZ.most,
+        description="CPU of one process, MHz; 10 to 100000. Default: the component's, else 100.",
     )
 
 

@@ -37,8 +37,8 @@ class RunStep:
     after: tuple[str, ...] = ()  # steps whose output it gets; () for the trigger
     replicas: int = 1
     prefetch: int = 1
-    memory: int = 256  # MiB
-    cpu: int = 100  # MHz
+    memory: int | None = None  # MiB; None: as its component says
+    cpu: int | None = None  # MHz
     passthrough: bool = True
     visible: bool = True
     error_handler: bool = False  # gets every error record of the flow instead of the output of `after`

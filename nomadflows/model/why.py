@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any, Final
 
+from nomadflows.model.component import MEMORY_MIB, ComponentVersion
 from nomadflows.model.graph import RunStep, replicas
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.states import Event, FlowState, Status, parse_timestamp
@@ -81,10 +82,11 @@ def explain(events: Sequence[Event], status: Status, memory_mib: int, now: datet
     )
 
 
-def memory(steps: Sequence[RunStep], scale: Mapping[str, int]) -> int:
-    """MiB of all processes of a version."""
+def memory(steps: Sequence[RunStep], components: Mapping[str, ComponentVersion], scale: Mapping[str, int]) -> int:
+    """MiB of all processes of a version. A step whose component is not known yet counts with the usual amount."""
     counts = replicas(steps, scale)
-    return sum(step.memory * counts[step.id] for step in steps)
+    own = {step: component.amount("memory") for step, component in components.items()}
+    return sum((step.memory or own.get(step.id, MEMORY_MIB.usual)) * counts[step.id] for step in steps)
 
 
 def slowest(status: Status) -> tuple[str, float] | None:

@@ -26,6 +26,7 @@ class JobSeen:
 
     modify_index: int
     counts: Mapping[str, int] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)  # MiB that one process of each step may use
 
     @property
     def is_parked(self) -> bool:
@@ -40,6 +41,7 @@ class Processes:
     running: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)
     killed: frozenset[str] = frozenset()  # whose newest exit was a kill from outside
+    out_of_memory: frozenset[str] = frozenset()  # whose newest exit was a kill for their memory
     notes: Mapping[str, str] = field(default_factory=dict)  # newest task event, where it is a complaint
 
 

@@ -19,13 +19,14 @@ import yaml
 
 from nomadflows.builtin import builtin_dir
 from nomadflows.model.names import FlowRef
+from nomadflows.model.states import StepStatus
 from nomadflows.settings import Settings
 from nomadflows.store import requests
 from nomadflows.vault import Vault
 from tests.containers import ROOT, base_image, containers, docker, why_not
 from tests.features.test_life import relay
 from tests.postgres import private_postgres
-from tests.world import World, eventually
+from tests.world import COMPONENTS, World, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -187,3 +188,42 @@ def test_processes_and_containers_mix_in_one_flow(world: World, base: str, tmp_p
     # Then messages pass through both kinds
     world.send(flow, range(20))
     assert set(world.all_arrive(out, range(20)).values()) == {1}
+
+
+def test_a_step_that_needs_more_memory_than_it_may_use_is_told_and_suspended(
+    world: World, base: str, tmp_path: Path
+) -> None:
+    world.deploy()
+    built = command("component", "build", str(COMPONENTS / "probe"), "--name", "eater", "--base", base)
+    command("component", "deploy", "--image", built["image"])
+    world.start_controller()
+    out = tmp_path / "out"
+
+    def eating(memory: int) -> dict[str, Any]:
+        eat = {"use": "eater:relay", "with": {"eat_mib": 100}, "resources": {"memory": memory}}
+        return {
+            "idle_after": "60s",
+            "steps": [
+                {"id": "receive", "use": "probe:receive"},
+                {"id": "eat", **eat},
+                {"id": "note", "use": "probe:relay", "with": {"out": str(out)}},
+            ],
+        }
+
+    # Given a step in a container that needs over 100 MiB for a message, and may use 64
+    flow = world.start_flow("hungry", eating(64))
+    # When a message comes
+    world.send(flow, range(1))
+    # Then the kill is named with its limit, and the flow is suspended at the third
+    eventually("the kill is told", lambda: "all of its 64 MiB" in step_status(world, flow, "eat").message)
+    status = world.flow_becomes(flow, "Suspended", 60)
+    assert status.suspended_for == "OutOfMemory"
+    assert any("ran out of memory 3 times" in event.message for event in world.events(flow))
+    # And with more memory the message, which was kept, is processed
+    world.publish_flow("hungry", eating(256))
+    requests.resume(world.store, flow, by="test")
+    world.all_arrive(out, range(1), 60)
+
+
+def step_status(world: World, flow: FlowRef, step: str) -> StepStatus:
+    return next(one for one in world.status(flow).steps if one.id == step)

@@ -3,6 +3,8 @@
 import os
 import time
 
+eaten = []
+
 
 def init(config):
     if config.get("exit_at_start"):
@@ -10,6 +12,8 @@ def init(config):
 
 
 def process(message, config, snapshot):
+    if config.get("eat_mib"):
+        eaten.append(b"x" * (int(config["eat_mib"]) << 20))
     if config.get("work_ms"):
         time.sleep(float(config["work_ms"]) / 1000)
     if config.get("out"):

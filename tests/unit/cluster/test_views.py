@@ -38,3 +38,9 @@ def alloc(*events: dict[str, Any]) -> AllocView:
 )
 def test_a_kill_from_outside_is_told_from_an_exit_of_the_step_s_own(events: list[dict[str, Any]], killed: bool) -> None:
     assert alloc(*events).killed is killed
+
+
+def test_a_kill_for_memory_is_told_until_the_next_exit():
+    killed = ended(signal="0", oom_killed="true", exit_code="137", exit_message="OOM Killed")
+    assert alloc(STARTED, killed, STARTED).out_of_memory
+    assert not alloc(STARTED, killed, STARTED, ended(signal="0", oom_killed="false", exit_code="1")).out_of_memory

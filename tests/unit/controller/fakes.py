@@ -147,7 +147,19 @@ class FakeNomad:
             return []  # a purged job's are not found any more
         return [
             AllocView(
-                p.id, "default", p.group, p.state, "run", p.restarts, p.state == "failed", p.note, "", 0, "node", 0
+                p.id,
+                "default",
+                p.group,
+                p.state,
+                "run",
+                p.restarts,
+                p.state == "failed",
+                p.note,
+                "",
+                0,
+                "node",
+                0,
+                out_of_memory=p.note == "OOM Killed",
             )
             for p in self.servers.processes
             if p.job == job_id
@@ -312,6 +324,7 @@ def rendered(
     counts: Mapping[str, int], site: object, **_: object,
 ) -> str:  # fmt: skip
     """Instead of HCL: the document that `FakeNomad.parse` gives back."""
-    groups = [{"Name": step.id, "Count": counts[step.id]} for step in steps]
+    tasks = [{"Resources": {"MemoryMB": 256}}]
+    groups = [{"Name": step.id, "Count": counts[step.id], "Tasks": tasks} for step in steps]
     job = {"ID": version.job_id, "Namespace": version.workspace, "Status": "running", "TaskGroups": groups, "Meta": {}}
     return json.dumps(job)

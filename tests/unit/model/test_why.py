@@ -90,5 +90,5 @@ def test_memory_is_that_of_all_processes_mappers_included():
     ]
     run = expand(FlowDefinition.from_json({"flow": "f", "steps": steps}))
 
-    assert memory(run, {}) == 64 + 100 + 200
-    assert memory(run, {"b": 5}) == 64 + 100 + 500
+    assert memory(run, {}, {}) == 64 + 100 + 200
+    assert memory(run, {}, {"b": 5}) == 64 + 100 + 500
