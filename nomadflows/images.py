@@ -10,6 +10,7 @@ import io
 import json
 import posixpath
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.descriptor import component_name, problems, version_of
 from nomadflows.model.errors import InputError, NomadflowsError
 from nomadflows.model.states import timestamp, utc_now
-from nomadflows.packing import install, read_component
+from nomadflows.packing import build, read_component
 
 Json = dict[str, Any]
 
@@ -84,12 +85,13 @@ def build_image(folder: Path, name: str, base: str, tag: str, node: str) -> tupl
     found = read_component(folder, name, node)
     reference = tag or f"nomadflows/{found.name}:{found.version}"
     with tempfile.TemporaryDirectory(prefix="nomadflows-build-") as work:
-        context = str(install(found, folder, Path(work)).location["path"])
+        context = Path(work) / "component"
+        build(found, folder, context, sys.executable)
         written = Path(work) / "Dockerfile"
         written.write_text(_DOCKERFILE)
         dockerfile = folder / "Dockerfile" if (folder / "Dockerfile").is_file() else written
         options = [f"--tag={reference}", f"--file={dockerfile}", f"--build-arg=BASE={base}", "--quiet"]
-        _docker("build", *options, context, seconds=_SLOW_S)
+        _docker("build", *options, str(context), seconds=_SLOW_S)
     return found, reference
 
 

@@ -38,6 +38,8 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "container_user": (int, "whole number"),
 }
 
+FETCHES: Final = ("cache", "nomad")
+
 
 def home() -> Path:
     """Where the local stack keeps its data: `NOMADFLOWS_HOME`, else the user's data folder."""
@@ -93,6 +95,11 @@ class Settings:
     step_network: str = "host"  # Docker's network mode of steps that are containers
     container_user: int = 10001  # user and group of those
     step_node: str = "node"  # of Node components that are a folder, as the nodes find it
+    artifact_url: str = ""  # where deploy puts packed components and nodes fetch them; "": <component_api>/artifacts
+    artifact_authorization: str = field(default="", repr=False)  # header of deploy's requests to another store
+    artifact_dir: str = ""  # where the component API keeps them; "": <home>/artifacts
+    component_fetch: str = "cache"  # "cache": unpacked once on a node; "nomad": by Nomad, for each process
+    component_cache: str = ""  # where nodes unpack them; "": <home>/components
     datacenters: str = "*"
     tick_jitter: float = (
         0.0  # by how many seconds at most ticks come after their schedule, to spread flows of one minute
@@ -100,6 +107,19 @@ class Settings:
     deaf_after: float = 120.0  # a step whose process runs but does not consume is restarted after so many seconds
     stalled_after: float = 1200.0  # and one that holds messages and finishes none
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
+
+    @property
+    def artifacts(self) -> str:
+        """Base address of packed components."""
+        return (self.artifact_url or f"{self.component_api}/artifacts").rstrip("/")
+
+    @property
+    def artifact_folder(self) -> Path:
+        return Path(self.artifact_dir).expanduser() if self.artifact_dir else home() / "artifacts"
+
+    @property
+    def cache_folder(self) -> Path:
+        return Path(self.component_cache).expanduser() if self.component_cache else home() / "components"
 
 
 def load_settings(
@@ -119,6 +139,8 @@ def load_settings(
     for name, (kind, what) in _NUMBERS.items():
         if name in values:
             values[name] = _as_number(name, values[name], kind, what)
+    if values.get("component_fetch", "cache") not in FETCHES:
+        raise InputError(f"component_fetch: unknown way {values['component_fetch']!r}", hint="allowed: cache, nomad")
     for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api", "gateway_url"):
         if name in values:
             values[name] = _as_url(str(values[name]))

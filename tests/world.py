@@ -20,12 +20,14 @@ from typing import Any
 
 import pika
 
+from nomadflows.artifact.shelf import Shelf
 from nomadflows.broker.wire import Crypto, new_id, platform_message
 from nomadflows.cluster import Nomad
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.names import FlowRef, input_key, vhost
 from nomadflows.model.states import Event, Status
+from nomadflows.packing import pack, read_component
 from nomadflows.settings import Settings
 from nomadflows.store import Store, requests
 from nomadflows.vault import Vault
@@ -96,6 +98,16 @@ class World:
         if self.store.component(name, version) is None:
             self.store.put_component(ComponentVersion(name, version, "python", descriptor, {"path": str(folder)}))
 
+    def deploy_folder(self, folder: Path) -> ComponentVersion:
+        """What `component deploy` does, without the way over HTTP."""
+        packed = self.folder / "component.tar.gz"
+        made = pack(read_component(folder), folder, packed, sys.executable)
+        with Shelf(self.settings.artifact_folder).receiving(made.location["artifact"]) as file:
+            file.write(packed.read_bytes())
+            file.keep()
+        self.store.put_component(made)
+        return made
+
     def publish_flow(self, name: str, definition: dict[str, Any], **options: Any) -> FlowRef:
         ref = FlowRef(self.settings.workspace, name)
         parsed = FlowDefinition.from_json({"flow": name, **definition})
@@ -104,6 +116,11 @@ class World:
         if ref not in self._flows:
             self._flows.append(ref)
         return ref
+
+    def flow_is_there(self, ref: FlowRef) -> None:
+        """Made by a command: it ends with the test like the others."""
+        if self.store.flow(ref) is not None and ref not in self._flows:
+            self._flows.append(ref)
 
     def start_flow(self, name: str, definition: dict[str, Any], state: str = "Running") -> FlowRef:
         """Publish, start and wait."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from nomadflows.cli import output
-from nomadflows.cli.component import known, version_of
+from nomadflows.cli.component import known as known_versions
+from nomadflows.cli.component import version_of
 from nomadflows.cli.session import Session, pass_session
-from nomadflows.model.errors import InputError, Refused
+from nomadflows.model.errors import InputError, Refused, ServerUnreachable
 from nomadflows.model.freshness import pins, uses
 from nomadflows.model.states import timestamp, utc_now
 
 if TYPE_CHECKING:
+    from nomadflows.artifact.client import ArtifactStore
     from nomadflows.model.component import ComponentVersion
     from nomadflows.store import FlowRecord
 
@@ -34,7 +38,8 @@ def deploy(session: Session, *, folder: Path | None, name: str, image: str, regi
     """Make the folder DIR, or an image, the next version of a component.
 
     DIR holds a component.json. With a package.json it is a Node component of elastic.io's kind: its packages are
-    installed by npm, from the lock file where there is one. What runs keeps the version it started with.
+    installed by npm, from the lock file where there is one; a Python component's come from its requirements.txt. All of
+    it is packed into one file for the artifact store. What runs keeps the version it started with.
 
     An image has its component.json in its working directory. What is recorded is the image's content: another image
     that gets the same tag later is another version. Its steps run in Docker, those of folders as processes of the node.
@@ -56,14 +61,19 @@ def deploy(session: Session, *, folder: Path | None, name: str, image: str, regi
     output.emit(session.output, made.to_json(), lambda: f"{made.ref} is deployed: {', '.join(made.functions())}")
 
 
-def deployed(session: Session, folder: Path, name: str = "") -> ComponentVersion:
-    """The new version, recorded. Refused unless it comes after those that are there."""
-    from nomadflows.packing import install, read_component
-    from nomadflows.settings import home
+def deployed(session: Session, folder: Path, name: str = "", *, version: str = "") -> ComponentVersion:
+    """The new version, packed, stored and recorded. Refused unless it comes after those that are there. `version`:
+    instead of what the folder says."""
+    from nomadflows.packing import pack, read_component
 
-    found = read_component(folder, name, session.settings.step_node)
+    settings = session.settings
+    found = read_component(folder, name, settings.step_node, settings.step_python)
+    found = replace(found, version=version or found.version)
     _check_new(session, found)
-    made = install(found, folder, home())
+    with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
+        packed = Path(fresh) / "component.tar.gz"
+        made = pack(found, folder, packed, settings.step_python)
+        _artifacts(session).put(packed, made.location["artifact"])
     session.store.put_component(made)
     return made
 
@@ -84,9 +94,9 @@ def _check_new(session: Session, found: ComponentVersion) -> None:
     from nomadflows.model.descriptor import check_newer
 
     there = session.store.component_versions(found.name)
-    if any("builtin" in version.location for version in there):
+    if any("builtin" in known.location for known in there):
         raise Refused(f"{found.name} is a built-in component", hint="--name gives yours another name")
-    check_newer(found.name, found.version, [version.version for version in there])
+    check_newer(found.name, found.version, [known.version for known in there])
 
 
 @click.command()
@@ -114,6 +124,18 @@ def build(session: Session, *, folder: Path, name: str, base: str, tag: str) -> 
         session.output,
         {"component": made.ref, "image": reference},
         lambda: f"{reference} is built; next: nomadflows component deploy --image {reference}",
+    )
+
+
+def _artifacts(session: Session) -> ArtifactStore:
+    from nomadflows.artifact.client import ArtifactStore
+
+    settings = session.settings
+    return ArtifactStore(
+        settings.artifacts,
+        session.vault.artifact_key,
+        authorization=settings.artifact_authorization,
+        timeout=settings.timeout,
     )
 
 
@@ -149,10 +171,13 @@ def delete(session: Session, name: str) -> None:
     Example:
       nomadflows component delete my-connector@1.0.0
     """
-    from nomadflows.packing import uninstall
-    from nomadflows.settings import home
-
     chosen = _chosen(session, name)
+    remove(session, chosen)
+    output.emit(session.output, {"deleted": chosen.ref}, lambda: f"{chosen.ref} is deleted")
+
+
+def remove(session: Session, chosen: ComponentVersion) -> None:
+    """The version and its files. Refused while flows need it."""
     if "builtin" in chosen.location:
         raise Refused(f"{chosen.ref} is built in: the next controller would record it again")
     if users := _users(session, chosen):
@@ -161,15 +186,26 @@ def delete(session: Session, name: str) -> None:
             hint="stop them, or publish versions of them that use another (`nomadflows flow update-components`)",
         )
     session.store.delete_component(chosen.name, chosen.version)
-    uninstall(chosen, home())
-    output.emit(session.output, {"deleted": chosen.ref}, lambda: f"{chosen.ref} is deleted")
+    _drop_files(session, chosen)
+
+
+def _drop_files(session: Session, gone: ComponentVersion) -> None:
+    """From the artifact store, unless another version has the same. Versions come first: files that nobody names any
+    more do no harm."""
+    artifact = gone.location.get("artifact")
+    others = {version.location.get("artifact") for found in session.store.components().values() for version in found}
+    if artifact and artifact not in others:
+        try:
+            _artifacts(session).remove(artifact)
+        except ServerUnreachable as error:
+            click.echo(f"Its files are still in the artifact store: {error.message}", err=True)
 
 
 def _chosen(session: Session, name: str) -> ComponentVersion:
     base, _, number = name.partition("@")
     if not number:
         raise InputError("which version? Write NAME@VERSION", hint=f"nomadflows component versions {base}")
-    return version_of(known(session, base), number)
+    return version_of(known_versions(session, base), number)
 
 
 def _users(session: Session, version: ComponentVersion) -> list[str]:

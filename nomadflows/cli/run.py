@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from nomadflows.catalogue import recorded
@@ -11,12 +13,21 @@ from nomadflows.cli.flow_logs import follow
 from nomadflows.cli.flow_state import existing, outcome
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.cli.wait import DEFAULT_S, Goal, wait_for
-from nomadflows.model.names import FlowRef
-from nomadflows.model.states import Desired, WantedState
+from nomadflows.model.errors import InputError
+from nomadflows.model.states import WantedState
 
 
 @click.command()
 @file_argument
+@click.option("--dev", is_flag=True, help="Watch the flow file and its components; deploy and publish what is saved.")
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="With --dev: a component to watch; default: those the flow uses, in DIR or components/DIR beside the file.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Do not follow; end when the flow runs.")
 @click.option(
     "--wait-timeout",
@@ -27,18 +38,29 @@ from nomadflows.model.states import Desired, WantedState
     help="How long the start may take; then exit code 4.",
 )
 @pass_session
-def run(session: Session, *, file: str, detach: bool, wait_timeout: float) -> None:
+def run(
+    session: Session, *, file: str, dev: bool, components: tuple[Path, ...], detach: bool, wait_timeout: float
+) -> None:
     """From a flow file to its result: apply, publish, start, follow.
 
     Follows states and logs until Ctrl-C; the flow runs on. A file that is already published and running is
-    just followed; one that differs becomes the next version.
+    just followed; one that differs becomes the next version. With --dev what is saved from then on is taken up: a
+    component's folder is deployed, the flow published, its steps restarted; logs go on in the same view.
 
     \b
     Examples:
       nomadflows run examples/orders-to-warehouse.yaml
       nomadflows run --detach examples/live-orders.yaml
+      nomadflows run --dev my-flow.yaml
     """
+    from nomadflows.cli.dev_loop import wish_to_run
     from nomadflows.store import requests
+
+    if dev:
+        _develop(session, file, components, detach=detach, seconds=wait_timeout)
+        return
+    if components:
+        raise InputError("--component goes with --dev", hint="`nomadflows component deploy DIR` deploys one")
 
     definition = read_definition(file, lambda: recorded(session.store))
     ref = session.ref(definition.flow)
@@ -47,7 +69,7 @@ def run(session: Session, *, file: str, detach: bool, wait_timeout: float) -> No
     if applied.draft:
         number = requests.publish(session.store, ref, by=session.user)
         click.echo(f"{ref}: version {number} published", err=True)
-    desired = _wish_to_run(session, ref)
+    desired = wish_to_run(session, ref)
     record = wait_for(session.store, ref, Goal(desired.generation, WantedState.RUNNING, desired.version), wait_timeout)
     click.echo(outcome(record), err=True)
     if detach:
@@ -63,15 +85,13 @@ def run(session: Session, *, file: str, detach: bool, wait_timeout: float) -> No
         )
 
 
-def _wish_to_run(session: Session, ref: FlowRef) -> Desired:
-    """What is wanted already, or a new wish. A publish over a running flow has changed the wish by itself."""
-    from nomadflows.store import requests
+def _develop(session: Session, file: str, components: tuple[Path, ...], *, detach: bool, seconds: float) -> None:
+    from nomadflows.cli.dev_loop import DevLoop, folders_of
 
-    desired = existing(session, ref).desired.value
-    match desired.state:
-        case WantedState.RUNNING:
-            return desired
-        case WantedState.SUSPENDED:
-            return requests.resume(session.store, ref, by=session.user, why="nomadflows run")
-        case WantedState.STOPPED:
-            return requests.start(session.store, ref, by=session.user, why="nomadflows run")
+    if detach or file == "-":
+        raise InputError("--dev watches a file and follows the flow; neither --detach nor standard input goes with it")
+    loop = DevLoop(session, file, list(components) or folders_of(file), seconds)
+    try:
+        loop.run()
+    except KeyboardInterrupt:
+        click.echo("\nNo longer watched; the flow runs on.", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -165,7 +166,9 @@ def site(settings: Settings) -> Site:
     """What a job spec needs to know of this cluster."""
     return Site(
         component_api=settings.component_api,
-        component_dir=component_dir,
+        component_dir=lambda component: component_dir(component, settings.cache_folder),
+        artifacts=settings.artifacts,
+        fetched_by_nomad=settings.component_fetch == "nomad",
         amqp=_amqp_of_steps(settings),
         driver=settings.step_driver,
         builtin_image=settings.builtin_image,
@@ -185,8 +188,10 @@ def _amqp_of_steps(settings: Settings) -> str:
     return f"{own.scheme}://{settings.steps_amqp_addr or f'{host}:{own.port or 5672}'}"
 
 
-def component_dir(component: ComponentVersion) -> str:
+def component_dir(component: ComponentVersion, cache: Path) -> str:
     """The folder of a component on the nodes."""
     if name := component.location.get("builtin"):
         return str(builtin_dir(name))
+    if artifact := component.location.get("artifact"):
+        return str(cache / component.name / f"{component.version}-{artifact[:12]}")
     return str(component.location["path"])

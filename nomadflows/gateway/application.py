@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from nomadflows.artifact.shelf import Shelf
 from nomadflows.broker.address import Address
 from nomadflows.broker.pipeline import Pipeline
 from nomadflows.clients import per_thread
 from nomadflows.gateway import metrics
+from nomadflows.gateway.artifacts import Artifacts
 from nomadflows.gateway.component_api import ComponentApi
 from nomadflows.gateway.directory import Directory, FlowReader
 from nomadflows.gateway.hooks import PREFIX, Hooks, Receive, Scope, Send
@@ -45,7 +47,8 @@ class Gateway:
         self._hooks = Hooks(self._directory, self._publisher, self._replies, per_minute=settings.webhooks_per_minute)
         self._rest = Rest(clients, OPERATIONS)
         component_api = ComponentApi(lambda: clients().store, lambda: clients().vault, lambda: clients().broker)
-        self._others = Starlette(routes=[*component_api.routes, *health_routes()])
+        artifacts = Artifacts(Shelf(settings.artifact_folder), lambda: clients().vault)
+        self._others = Starlette(routes=[*component_api.routes, *artifacts.routes, *health_routes()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):

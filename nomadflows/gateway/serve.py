@@ -12,7 +12,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from nomadflows.artifact.shelf import Shelf
 from nomadflows.clients import per_thread
+from nomadflows.gateway.artifacts import Artifacts
 from nomadflows.gateway.component_api import ComponentApi
 from nomadflows.gateway.connection import Connection
 from nomadflows.model.errors import InputError
@@ -34,7 +36,8 @@ def serve_component_api(settings: Settings, stop: threading.Event, also: Sequenc
     host, _, port = settings.component_api_bind.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"component_api_bind: expected host:port, not {settings.component_api_bind!r}")
-    app = Starlette(routes=[*api.routes, *also])
+    artifacts = Artifacts(Shelf(settings.artifact_folder), lambda: clients().vault)
+    app = Starlette(routes=[*api.routes, *artifacts.routes, *also])
     config = uvicorn.Config(
         app, host=host, port=int(port), http=Connection, ws="none", log_config=None, access_log=False, lifespan="off"
     )

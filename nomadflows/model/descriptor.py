@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from nomadflows.model.component import AMOUNTS
@@ -107,3 +108,14 @@ def check_newer(name: str, version: str, known: list[str]) -> None:
             f"version {version} of component {name} is lower than one it has",
             hint=f"it has {', '.join(known)}; give component.json a higher version",
         )
+
+
+def dev_version(written: str, known: list[str], now: datetime) -> str:
+    """A version for what is saved while somebody works at it: after all that are there, before the next release."""
+    base = written.partition("-")[0]
+    highest = max(known, key=semver_key, default="")
+    core, dash, _ = highest.partition("-")
+    if highest and semver_key(core) >= semver_key(base):
+        major, minor, patch = core.split(".")
+        base = core if dash else f"{major}.{minor}.{int(patch) + 1}"
+    return f"{base}-dev.{now:%Y%m%d%H%M%S%f}"

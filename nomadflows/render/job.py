@@ -49,6 +49,8 @@ class Site:
     node: str = "node"
     kv_mount: str = "nomadflows"
     datacenters: Sequence[str] = ("*",)
+    artifacts: str = ""  # where nodes fetch packed components
+    fetched_by_nomad: bool = False  # for each process, instead of once a node
     ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
 
 
@@ -84,7 +86,7 @@ def render_job(
 
 def _group(version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site) -> dict[str, Any]:
     start = launch(component, site)
-    env = step_env(version, step, component, site, start.component_dir)
+    env = step_env(version, step, component, site, start.component_dir, start.fetched)
     by_file = step.credential and component.language in CREDENTIAL_BY_FILE
     credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return {
@@ -99,6 +101,8 @@ def _group(version: VersionRef, step: RunStep, component: ComponentVersion, coun
         "command": list(start.command),
         "folder": start.folder,
         "image": start.image,
+        "artifact": start.artifact,
+        "checksum": start.checksum,
         "registry": _registry(version, start, site),
     }
 

@@ -8,15 +8,21 @@ holds them. So both kinds mix in one flow.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import InputError
+from nomadflows.render.escape import Runtime
 
 if TYPE_CHECKING:
     from nomadflows.render.job import Site
 
+_UNPACKED: Final = "${NOMAD_TASK_DIR}/component"  # where the template's artifact block puts it
+_FETCH: Final = '[ -d "$NOMADFLOWS_COMPONENT_DIR" ] || "$0" -m nomadflows.artifact.fetch "$1" || exit; shift; '
+_ENTER: Final = 'cd "$NOMADFLOWS_COMPONENT_DIR" || exit; '
+_GO: Final = 'exec "$@"'
 _NODE_STEP: Final = "node_modules/elasticio-sailor-nodejs/run.js"
 _PYTHON_STEP: Final = ("-m", "nomadflows.runtime")
 _BUILTINS_OF_IMAGE: Final = "/opt/nomadflows/components"  # where an image that holds the built-in components has them
@@ -37,10 +43,13 @@ class Launch:
 
     driver: str
     command: tuple[str, ...]  # (): the image's own
-    component_dir: str  # "": the image knows it
-    folder: str = ""  # working folder; "": the task's own
+    component_dir: str | Runtime  # "": the image knows it
+    folder: str | Runtime = ""  # working folder; "": the task's own
     image: str = ""  # "": no container
     registry_credential: str = ""  # credential of the flow's workspace by which the node fetches the image
+    artifact: str = ""  # what Nomad fetches and unpacks before each start; "": nothing
+    checksum: str = ""  # of that
+    fetched: Mapping[str, str] = field(default_factory=dict)  # variables by which the node fetches it, once
 
 
 def launch(component: ComponentVersion, site: Site) -> Launch:
@@ -52,11 +61,38 @@ def launch(component: ComponentVersion, site: Site) -> Launch:
         _match(_FIXED, site.builtin_image, "builtin_image, which needs a tag other than latest or a digest")
         folder = f"{_BUILTINS_OF_IMAGE}/{component.name}"
         return Launch("docker", ("python3", *_PYTHON_STEP), folder, image=site.builtin_image)
+    if "artifact" in component.location:
+        return _by_nomad(component, site) if site.fetched_by_nomad else _by_node(component, site)
     folder = site.component_dir(component)
     if component.language == "python":
         return Launch(site.driver, (site.python, *_PYTHON_STEP), folder)
     # Node's library takes the working folder for the component's
     return Launch(site.driver, (site.node, _NODE_STEP), folder, folder)
+
+
+def _by_node(component: ComponentVersion, site: Site) -> Launch:
+    """A shell looks whether the component is there, has it fetched if not, and becomes the step."""
+    own = (site.python, *_PYTHON_STEP) if component.language == "python" else (site.node, _NODE_STEP)
+    script = _FETCH + (_ENTER if component.language == "node" else "") + _GO  # its working folder may not be there yet
+    fetched = {
+        "NOMADFLOWS_ARTIFACT_URL": _address(component, site),
+        "NOMADFLOWS_ARTIFACT_SHA256": str(component.location["artifact"]),
+        "NOMADFLOWS_ARTIFACT_NEEDS": str(component.location.get("needs", "")),
+    }
+    shell = ("/bin/sh", "-c", script, site.python, site.node)
+    return Launch(site.driver, (*shell, *own), site.component_dir(component), fetched=fetched)
+
+
+def _by_nomad(component: ComponentVersion, site: Site) -> Launch:
+    folder, source = Runtime(_UNPACKED), _address(component, site)
+    checksum = f"sha256:{component.location['artifact']}"
+    if component.language == "python":
+        return Launch(site.driver, (site.python, *_PYTHON_STEP), folder, artifact=source, checksum=checksum)
+    return Launch(site.driver, (site.node, _NODE_STEP), folder, folder, artifact=source, checksum=checksum)
+
+
+def _address(component: ComponentVersion, site: Site) -> str:
+    return f"{site.artifacts}/{component.location['artifact']}.tar.gz"
 
 
 def check_network(site: Site) -> None:

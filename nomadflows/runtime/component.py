@@ -12,6 +12,7 @@ from typing import Any, Final
 
 Json = dict[str, Any]
 
+_PACKAGES: Final = "_packages"  # what `component deploy` installed of its requirements.txt
 _ARGUMENTS: Final = 3  # message, config, snapshot
 _VAR_POSITIONAL: Final = 0x04  # flags of a code object, as `inspect` names them; importing it costs 5 ms
 _COROUTINE: Final = 0x80
@@ -60,6 +61,8 @@ def load(folder: str, function: str) -> Component:
     name, attribute = _main(root, function)
     if root not in sys.path:
         sys.path.insert(0, root)
+        if os.path.isdir(f"{root}/{_PACKAGES}"):  # noqa: PTH112
+            sys.path.insert(1, f"{root}/{_PACKAGES}")
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

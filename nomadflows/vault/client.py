@@ -7,6 +7,7 @@ server, the path and the reason, never a value.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 SERVER: Final = "Vault"
+_ARTIFACTS: Final = "_artifacts"  # below the KV mount; no workspace is called so
 _NONE_YET: Final = 0  # compare-and-set of KV v2: only if there is none
 _HINT: Final = "`nomadflows dev up` starts a local one; VAULT_ADDR names another; `nomadflows doctor` looks closer"
 _MAY_NOT: Final = "set VAULT_TOKEN to a token that may do this"
@@ -105,6 +107,10 @@ class Vault:
             return VersionSecret.new(self.flow_secret(version.ref)).to_json()
 
         return self._made_once(version.secret_path, VersionSecret.from_json, new)
+
+    def artifact_key(self) -> str:
+        """What changes of the artifact store are signed with. Made at the first call."""
+        return self._made_once(_ARTIFACTS, lambda data: str(data["key"]), lambda: {"key": secrets.token_urlsafe(32)})
 
     def find_version_secret(self, version: VersionRef) -> VersionSecret | None:
         """As it is; None if the version has none (not started yet, or cleaned up)."""

@@ -21,8 +21,6 @@ import pytest
 
 from nomadflows.broker.wire import Crypto, Reply, decode_reply, new_id, platform_message
 from nomadflows.model.names import FlowRef, input_key
-from nomadflows.packing import install, read_component
-from nomadflows.settings import home
 from tests.conftest import Servers
 from tests.world import COMPONENTS, World, eventually
 
@@ -40,7 +38,7 @@ def node_world_of(world: World) -> Callable[..., World]:
         world.deploy()
         if world.store.component("node-probe", "1.0.0") is None:
             folder = COMPONENTS / "node_probe"
-            world.store.put_component(install(read_component(folder), folder, home()))
+            world.deploy_folder(folder)
         world.start_controller(**variables)
         return world
 

@@ -1,13 +1,17 @@
-"""A component folder is read, refused or installed whole."""
+"""A component folder is read, refused or packed whole."""
 
 import json
+import os
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from nomadflows.model.descriptor import check_newer
+from nomadflows.artifact.archive import unpack
+from nomadflows.model.descriptor import check_newer, dev_version
 from nomadflows.model.errors import InputError, Refused
-from nomadflows.packing import install, read_component, uninstall
+from nomadflows.packing import pack, read_component
 
 
 def folder(tmp_path: Path, descriptor: object, **files: str) -> Path:
@@ -22,27 +26,37 @@ def folder(tmp_path: Path, descriptor: object, **files: str) -> Path:
 GOOD = {"version": "1.2.0", "actions": {"send": {"main": "send"}}}
 
 
-def test_a_python_folder_is_installed_by_its_content(tmp_path):
+def test_a_python_folder_is_packed_by_its_content(tmp_path):
     source = folder(tmp_path, GOOD, send="def process(m, c, s): ...")
     (source / "__pycache__").mkdir()
     (source / "__pycache__" / "send.pyc").write_text("")
     found = read_component(source)
-    made = install(found, source, tmp_path / "home")
-    place = Path(made.location["path"])
+    made = pack(found, source, tmp_path / "one", sys.executable)
     assert made.ref == "my-connector@1.2.0"
-    assert place.parent == tmp_path / "home" / "components" / "my-connector"
-    assert sorted(path.name for path in place.iterdir()) == ["component.json", "send.py"]
-    assert install(found, source, tmp_path / "home") == made
-    assert [p.name for p in place.parent.iterdir()] == [place.name]
-    uninstall(made, tmp_path / "home")
-    assert not place.exists()
+    assert made.location["needs"] == f"python {sys.version_info.major}.{sys.version_info.minor}"
+    unpack(tmp_path / "one", tmp_path / "there")
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["component.json", "send.py"]
+    # The same content is the same file, whenever and by whom it is packed
+    os.utime(source / "send.py", (1, 1))
+    assert pack(found, source, tmp_path / "two", sys.executable) == made
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_what_was_not_installed_is_not_removed(tmp_path):
+def test_a_link_out_of_the_folder_is_refused(tmp_path):
     source = folder(tmp_path, GOOD, send="")
-    elsewhere = read_component(source)
-    uninstall(elsewhere, tmp_path / "home")
-    assert source.is_dir()
+    (tmp_path / "secret").write_text("x")
+    (source / "data").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match="outside of"):
+        read_component(source)
+
+
+def test_packages_that_lie_where_they_are_installed_are_refused(tmp_path):
+    source = folder(tmp_path, GOOD, send="")
+    (source / "requirements.txt").write_text("idna\n")
+    (source / "_packages").mkdir()
+    (source / "_packages" / "idna.py").write_text("")
+    with pytest.raises(InputError, match="may not bring its own"):
+        pack(read_component(source), source, tmp_path / "packed", sys.executable)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +102,21 @@ def test_only_a_higher_version_is_taken(version):
 def test_a_higher_version_is_taken():
     check_newer("x", "1.10.0", ["1.9.0"])
     check_newer("x", "0.0.1", [])
+
+
+@pytest.mark.parametrize(
+    ("written", "known", "starts"),
+    [
+        ("1.0.0", [], "1.0.0-dev."),
+        ("1.0.0", ["1.0.0"], "1.0.1-dev."),
+        ("1.0.0", ["1.0.1-dev.20250101000000000000", "1.0.0"], "1.0.1-dev."),
+        ("1.1.0", ["1.0.1-dev.20250101000000000000", "1.0.0"], "1.1.0-dev."),
+        ("1.0.0", ["2.3.9", "1.0.0"], "2.3.10-dev."),
+        ("1.1.0-beta.1", ["1.0.0"], "1.1.0-dev."),
+    ],
+)
+def test_a_version_of_work_in_progress_comes_after_all_and_before_the_next_release(written, known, starts):
+    found = dev_version(written, known, datetime(2026, 1, 31, tzinfo=UTC))
+    assert found.startswith(starts)
+    check_newer("x", found, known)
+    check_newer("x", found.partition("-")[0], [*known, found])

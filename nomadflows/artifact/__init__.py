@@ -1,0 +1,1 @@
+"""Packed components: made once at deploy, kept by their digest, unpacked on nodes. Knows files and HTTP, no flow."""

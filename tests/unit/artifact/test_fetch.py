@@ -1,0 +1,151 @@
+"""A node gets its component once, whole, and only if it is the one that was deployed; who may change the store."""
+
+from __future__ import annotations
+
+import http.server
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nomadflows.artifact.archive import HostileError, pack
+from nomadflows.artifact.fetch import RefusedError, fetch, main
+from nomadflows.artifact.shelf import Shelf, TooLargeError
+from nomadflows.artifact.signature import is_signed, sign
+
+
+class Store:
+    """An HTTP server with one file, that fails as often as it is told to."""
+
+    def __init__(self) -> None:
+        self.content, self.failures, self.asked = b"", 0, 0
+        store = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                store.asked += 1
+                store.failures -= 1
+                self.send_response(503 if store.failures >= 0 else 200 if store.content else 404)
+                self.end_headers()
+                self.wfile.write(store.content)
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/x.tar.gz"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = Store()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[bytes, str]:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "component.json").write_text("{}")
+    sha256 = pack(source, tmp_path / "packed")
+    return (tmp_path / "packed").read_bytes(), sha256
+
+
+def test_a_component_is_fetched_once_however_many_steps_want_it(store, packed, tmp_path):
+    store.content, sha256 = packed
+    folder = tmp_path / "cache" / "shop" / "1.0.0"
+    threads = [threading.Thread(target=fetch, args=(store.url, sha256, folder)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (folder / "component.json").is_file()
+    assert store.asked == 1
+    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == ["1.0.0"]
+
+
+def test_a_store_that_is_away_is_waited_for(store, packed, tmp_path):
+    store.content, sha256 = packed
+    store.failures = 2
+    fetch(store.url, sha256, tmp_path / "there")
+    assert store.asked == 3
+
+
+def test_what_is_not_what_it_should_be_is_refused_at_once(store, packed, tmp_path):
+    content, sha256 = packed
+    store.content = content + b"more"
+    with pytest.raises(RefusedError, match="its digest is"):
+        fetch(store.url, sha256, tmp_path / "there")
+    store.content = b""
+    with pytest.raises(RefusedError, match="HTTP 404"):
+        fetch(store.url, sha256, tmp_path / "there")
+    with pytest.raises(RefusedError, match="no HTTP address"):
+        fetch("file:///etc/passwd", sha256, tmp_path / "there")
+    assert store.asked == 2
+    assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [("python 2.7", "deployed for python 2.7"), ("node 4", "deployed for node 4, this node has")],
+)
+def test_a_node_with_another_python_or_node_is_told(store, packed, tmp_path, needs, said):
+    store.content, sha256 = packed
+    with pytest.raises(RefusedError, match=said):
+        fetch(store.url, sha256, tmp_path / "there", needs, node="/bin/true")
+
+
+def test_the_program_says_what_is_wrong(store, packed, tmp_path, capsys):
+    store.content, sha256 = packed
+    variables = {
+        "NOMADFLOWS_ARTIFACT_URL": store.url,
+        "NOMADFLOWS_ARTIFACT_SHA256": sha256,
+        "NOMADFLOWS_COMPONENT_DIR": str(tmp_path / "there"),
+        "NOMADFLOWS_ARTIFACT_NEEDS": f"python {sys.version_info.major}.{sys.version_info.minor}",
+    }
+    assert main(variables | {"NOMADFLOWS_ARTIFACT_SHA256": "00"}, []) == 1
+    assert "cannot be fetched" in capsys.readouterr().err
+    assert main(variables, []) == 0
+
+
+def test_a_shelf_keeps_only_what_its_name_says(packed, tmp_path):
+    content, sha256 = packed
+    shelf = Shelf(tmp_path / "shelf")
+    with shelf.receiving("0" * 64) as file:
+        file.write(content)
+        with pytest.raises(HostileError, match="its digest is"):
+            file.keep()
+    with shelf.receiving(sha256) as file:
+        file.write(content)
+        file.keep()
+    assert [path.name for path in (tmp_path / "shelf").iterdir()] == [f"{sha256}.tar.gz"]
+    assert shelf.path("../../etc/passwd") is None
+    shelf.remove(sha256)
+    assert shelf.path(sha256) is None
+
+
+def test_more_than_a_quarter_of_a_gigabyte_is_not_taken(tmp_path):
+    with Shelf(tmp_path).receiving("0" * 64) as file:
+        for _ in range(256):
+            file.write(bytes(1 << 20))
+        with pytest.raises(TooLargeError):
+            file.write(b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signature_is_good_for_one_file_one_method_and_some_minutes():
+    header = sign("key", "PUT", "aa", 1000.0)
+    assert is_signed("key", "PUT", "aa", header, 1200.0)
+    assert not is_signed("key", "PUT", "aa", header, 1400.0)
+    assert not is_signed("key", "DELETE", "aa", header, 1000.0)
+    assert not is_signed("key", "PUT", "bb", header, 1000.0)
+    assert not is_signed("other", "PUT", "aa", header, 1000.0)
+    assert not any(is_signed("key", "PUT", "aa", text, 1000.0) for text in ("", ":", "1000:", "x:y", "1000:é"))
