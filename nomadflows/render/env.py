@@ -7,7 +7,6 @@ component API for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from nomadflows.model import names
@@ -36,15 +35,9 @@ _FIXED: Final[dict[str, str]] = {
 
 
 def step_env(
-    version: VersionRef,
-    step: RunStep,
-    component: ComponentVersion,
-    site: Site,
-    component_dir: str | Runtime,
-    fetched: Mapping[str, str],
+    version: VersionRef, step: RunStep, component: ComponentVersion, site: Site, component_dir: str | Runtime
 ) -> dict[str, str | Runtime]:
-    """Variable → value, in an order in which people look for them. `component_dir`: "" = the image knows it; `fetched`:
-    what the node must know to fetch the component."""
+    """Variable → value, in an order in which people look for them. `component_dir`: "" = the image knows it."""
     contract: dict[str, str | Runtime] = {
         "WORKSPACE_ID": version.workspace,
         "FLOW_ID": version.flow,
@@ -68,18 +61,13 @@ def step_env(
     }
     if step.error_handler:
         contract["INPUT_FORMAT"] = "error"
-    return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(
-        step, component, component_dir, fetched
-    )
+    return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(step, component, component_dir)
 
 
-def _own(
-    step: RunStep, component: ComponentVersion, component_dir: str | Runtime, fetched: Mapping[str, str]
-) -> dict[str, str | Runtime]:
+def _own(step: RunStep, component: ComponentVersion, component_dir: str | Runtime) -> dict[str, str | Runtime]:
     own: dict[str, str | Runtime] = {}
     if component_dir:
         own["NOMADFLOWS_COMPONENT_DIR"] = component_dir
-    own |= fetched
     if step.credential and component.language in CREDENTIAL_BY_FILE:
         own["NOMADFLOWS_CREDENTIAL_FILE"] = Runtime(CREDENTIAL_FILE)
     return own

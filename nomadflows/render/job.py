@@ -86,7 +86,7 @@ def render_job(
 
 def _group(version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site) -> dict[str, Any]:
     start = launch(component, site)
-    env = step_env(version, step, component, site, start.component_dir, start.fetched)
+    env = {**step_env(version, step, component, site, start.component_dir), **start.fetched}
     by_file = step.credential and component.language in CREDENTIAL_BY_FILE
     credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return {
