@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nomadflows.cli.catalogue import recorded, shipped
+from nomadflows.catalogue import recorded, shipped
 from nomadflows.cli.component_deploy import deployed, remove
 from nomadflows.cli.flow_define import read_definition, read_text
 from nomadflows.cli.flow_logs import follow
