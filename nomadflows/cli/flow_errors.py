@@ -30,9 +30,10 @@ _STEP = click.option("--step", default="", metavar="ID", help="Only of this step
 @flow_argument
 @click.argument("record", default="", metavar="[ID]")
 @_STEP
+@click.option("--execution", default="", metavar="ID", help="Only of this execution.")
 @click.option("--each", is_flag=True, help="One line for each error instead of one for each kind.")
 @pass_session
-def errors(session: Session, *, flow: str, record: str, step: str, each: bool) -> None:
+def errors(session: Session, *, flow: str, record: str, step: str, execution: str, each: bool) -> None:
     """List what failed, grouped; with ID show one error, its input included.
 
     The last 1,000 errors of a flow are kept for 5 days.
@@ -41,6 +42,7 @@ def errors(session: Session, *, flow: str, record: str, step: str, each: bool) -
     Examples:
       nomadflows flow errors orders-to-warehouse
       nomadflows flow errors orders-to-warehouse --step store --each
+      nomadflows flow errors orders-to-warehouse --execution 0b6c5f0e-7d0c-4f7e-9a53-5a3a1d0a2f11
       nomadflows flow errors orders-to-warehouse 3f7a12bc
     """
     ref = session.ref(flow)
@@ -48,6 +50,7 @@ def errors(session: Session, *, flow: str, record: str, step: str, each: bool) -
     with _shelf(session, ref) as shelf:
         crypto = _crypto(session, ref)
         found = _of_step((error_record(kept, crypto) for kept in shelf.look(ref.errors_queue)), step)
+    found = [one for one in found if execution in {"", one.thread}]
     if record:
         _show(session, _chosen(found, [record])[0])
     elif each:

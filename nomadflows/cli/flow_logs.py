@@ -140,10 +140,16 @@ def log_text(line: str) -> str:
     if record is None:
         return line
     more = [f"{key}={value}" for key, value in record.items() if key not in _TOLD_ELSEWHERE]
-    cause = str(record.get("stack") or "").rstrip().rpartition("\n")[2]
+    cause = _cause(str(record.get("stack") or "").rstrip())
     time = str(record["time"])[11:23]
     text = " ".join([time, f"{str(record['level']).upper():<7}", str(record["message"]), *more])
     return f"{text}: {cause}" if cause else text
+
+
+def _cause(stack: str) -> str:
+    """The line that names the error: Python's last, Node's first."""
+    first, _, more = stack.partition("\n")
+    return first if more.lstrip().startswith("at ") else stack.rpartition("\n")[2]
 
 
 def of_execution(line: str, execution: str) -> bool:
@@ -157,7 +163,26 @@ def _record(line: str) -> dict[str, Any] | None:
         record = json.loads(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and {"time", "level", "message"} <= record.keys() else None
+    if not isinstance(record, dict) or not {"time", "level"} <= record.keys():
+        return None
+    if "message" in record:
+        return record
+    return _from_node(record) if "msg" in record else None
+
+
+_LEVELS = {"10": "trace", "20": "debug", "30": "info", "40": "warning", "50": "error", "60": "fatal"}
+_OF_THE_PROCESS = {"name", "hostname", "pid", "v", "tag", "level", "msg", "err"}
+
+
+def _from_node(record: dict[str, Any]) -> dict[str, Any]:
+    """A line of elastic.io's Node library, which writes bunyan's, in our words; without what is said of the process."""
+    said = {
+        key: value for key, value in record.items() if key not in _OF_THE_PROCESS and not key.startswith("ELASTICIO_")
+    }
+    error = record.get("err")
+    stack = {"stack": str(error.get("stack") or error.get("message") or "")} if isinstance(error, dict) else {}
+    level = str(record["level"])
+    return {**said, "level": _LEVELS.get(level, level), "message": record["msg"], **stack}
 
 
 class _Printer:
