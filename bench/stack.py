@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ def nomadflows(*arguments: str) -> str:
 @contextmanager
 def private_stack() -> Iterator[Settings]:
     """Servers and a controller, up for the time of the block."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack goes with the bench, however that ends
     os.environ["NOMADFLOWS_HOME"] = tempfile.mkdtemp(prefix="nomadflows-bench-")
     try:
         nomadflows("dev", "up")

@@ -142,12 +142,12 @@ def served(harness: Harness, application: str) -> Iterator[int]:
         process.wait()
 
 
-async def caller(port: int, until: float, took: list[float]) -> None:
+async def caller(port: int, until: float, took: list[float], path: str, body: bytes) -> None:
     """One connection that sends the next request when the last is answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     request = (
-        b"POST /hook/default/bench HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+        b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
     )
     while (began := time.perf_counter()) < until:
         writer.write(request)
@@ -160,14 +160,14 @@ async def caller(port: int, until: float, took: list[float]) -> None:
     writer.close()
 
 
-def load(port: int, seconds: float) -> list[float]:
+def load(port: int, seconds: float, path: str = "/hook/default/bench", body: bytes = BODY) -> list[float]:
     """How long each request took."""
     took: list[float] = []
 
     async def all_callers() -> None:
         until = time.perf_counter() + seconds
         async with asyncio.timeout(seconds + 20):
-            await asyncio.gather(*(caller(port, until, took) for _ in range(CONNECTIONS)))
+            await asyncio.gather(*(caller(port, until, took, path, body) for _ in range(CONNECTIONS)))
 
     asyncio.run(all_callers())
     return sorted(took)

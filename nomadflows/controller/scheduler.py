@@ -197,7 +197,7 @@ class Scheduler:
                     self._early(ref)
             return
         try:
-            ids = _ids(plan.version, due) if plan.expression else ("", "")
+            ids = tick_ids(plan.version, due) if plan.expression else ("", "")
             sent = publish_tick(self._clients(), plan.version, plan.trigger, ids=ids)
             if plan.expression:  # also a tick that was skipped is over: nobody makes it up
                 if sent:
@@ -224,7 +224,7 @@ def first_due(plan: Plan, status: Status, now: datetime) -> datetime:
     return promised if started <= promised <= now and still_meant and not sent else plan.after(now)
 
 
-def _ids(version: VersionRef, due: datetime) -> tuple[str, str]:
+def tick_ids(version: VersionRef, due: datetime) -> tuple[str, str]:
     """Message and execution of the tick that is due then, whichever leader sends it."""
     name = f"nomadflows:{version.ref}@{timestamp(due)}"
     return str(uuid5(NAMESPACE_URL, name)), str(uuid5(NAMESPACE_URL, f"{name}/execution"))

@@ -83,6 +83,7 @@ BUSY: Final = Problem(
     "too many large requests at once: try again",
     {**_AGAIN, "connection": "close"},
 )
+CROWDED: Final = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "crowded", "too many connections at once: try again", _AGAIN)
 BAD_BODY: Final = Problem(HTTPStatus.BAD_REQUEST, "bad_body", "the body cannot be read")
 BAD_TYPE: Final = Problem(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

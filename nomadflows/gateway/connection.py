@@ -5,7 +5,7 @@ headers             complete within 10 s, and within 64 KiB
 body                64 KiB in 30 s at least; what takes it may ask for more
 further requests    100 at most behind one that is not answered yet
 an answer           taken within 30 s, but for what the system's own buffers hold
-connections         far beyond those whose requests are answered by 503, closed at once
+connections         2,000, more are answered by 503; 4,000, more are closed at once
 ==================  ==========================================================================================
 
 What breaks a limit or is no HTTP is answered in the form of all other answers, then closed; a whole request that is
@@ -20,7 +20,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from nomadflows.gateway import metrics
-from nomadflows.gateway.answers import BAD_REQUEST, LARGE_HEADERS, TOO_SLOW, Problem
+from nomadflows.gateway.answers import BAD_REQUEST, CROWDED, LARGE_HEADERS, TOO_SLOW, Problem
 
 HEADERS_S: Final = 10.0
 HEADER_BYTES: Final = 64 << 10
@@ -30,16 +30,18 @@ TAKE_S: Final = 30.0
 LINGER_S: Final = 2.0
 PIPELINED: Final = 100
 CONNECTIONS: Final = 2_000
-MOST_CONNECTIONS: Final = 2 * CONNECTIONS
+
+STATUS_LINE.update({status: b"HTTP/1.1 %d \r\n" % status for status in range(600, 1000)})  # a flow's own answer
 
 
 class Connection(HttpToolsProtocol):
-    """The server makes one for each connection. The times are attributes, so that tests need not wait."""
+    """The server makes one for each connection. The limits are attributes, so that tests need not wait."""
 
     headers_s = HEADERS_S
     body_s = BODY_S
     take_s = TAKE_S
     linger_s = LINGER_S
+    most = CONNECTIONS
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -55,7 +57,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > 2 * self.most:
             transport.abort()
         else:
             self._expect()
@@ -84,6 +86,9 @@ class Connection(HttpToolsProtocol):
             raise ValueError(LARGE_HEADERS.text)
         if self.parser.get_http_version() not in {"1.0", "1.1"}:
             raise ValueError(BAD_REQUEST.text)
+        if len(self.connections) > self.most:
+            self._problem = CROWDED
+            raise ValueError(CROWDED.text)
         self._in_headers, self._bytes = False, 0
         self._expect_nothing()
         self._expect(self.body_s)

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from nomadflows.gateway.application import Gateway
-from nomadflows.gateway.connection import CONNECTIONS, Connection
+from nomadflows.gateway.connection import Connection
 from nomadflows.model.errors import InputError
 from nomadflows.settings import Settings
 
@@ -29,7 +28,6 @@ def address(settings: Settings) -> tuple[str, int]:
 def server(settings: Settings) -> uvicorn.Server:
     """Takes uvloop if it is there."""
     host, port = address(settings)
-    _let_any_status_pass()
     application: Any = Gateway(settings)
     return uvicorn.Server(
         uvicorn.Config(
@@ -42,7 +40,6 @@ def server(settings: Settings) -> uvicorn.Server:
             server_header=False,
             http=Connection,
             ws="none",
-            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
         )
     )
@@ -59,8 +56,3 @@ def run(settings: Settings) -> None:
             f"gateway_bind: {settings.gateway_bind} cannot be listened on", hint="another program may have the port"
         ) from error
     log.info("gateway has ended")
-
-
-def _let_any_status_pass() -> None:
-    """A flow may answer with any status to 999; the server has lines to 599 only."""
-    STATUS_LINE.update({status: b"HTTP/1.1 %d \r\n" % status for status in range(600, 1000)})

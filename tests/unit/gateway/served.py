@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
 import uvicorn
@@ -19,7 +20,7 @@ PATIENCE_S = 10.0
 class Served:
     """A gateway's handler at a port of its own. `headers_s` and so on are those of `Connection`."""
 
-    def __init__(self, gate: Gate, *, keep_alive_s: float = 5.0, **limits: float) -> None:
+    def __init__(self, gate: Gate, *, keep_alive_s: float = 5.0, **limits: Any) -> None:
         quick: Any = type("Quick", (Connection,), limits)
         config = uvicorn.Config(
             gate.app, port=0, http=quick, ws="none", lifespan="off", log_config=None, access_log=False
@@ -47,10 +48,14 @@ class Served:
     def connections(self) -> int:
         return len(self._server.server_state.connections)
 
-    def settles(self) -> None:
+    def settles(self, connections: int = 0) -> None:
         """Nothing of what was asked is held any longer."""
+        self.until(lambda: self.gate.app._memory.taken == 0 and self.connections == connections)
+
+    @staticmethod
+    def until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while self.gate.app._memory.taken or self.connections:
+        while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.005)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from nomadflows.broker.wire import encode
 from nomadflows.gateway.connection import HEADER_BYTES
@@ -156,6 +157,14 @@ def test_an_answer_that_nobody_takes(served: Served) -> None:
         assert len(rest(connection)) < 8_000_000
 
 
+def test_a_status_that_http_does_not_know(served: Served) -> None:
+    served.gate.flows[REF] = target(answers=True)
+    served.gate.broker.on_publish = lambda headers: served.gate.replies.take(
+        {"threadId": headers["threadId"], "protocolVersion": 1}, encode(CRYPTO, {"statusCode": 999, "body": 1}, 1)
+    )
+    assert statuses(served.ask(LAST)) == [999]
+
+
 def test_many_slow_callers_hold_up_nobody() -> None:
     with Served(Gate(), headers_s=5.0) as served:
         slow = [served.connect() for _ in range(300)]
@@ -164,6 +173,33 @@ def test_many_slow_callers_hold_up_nobody() -> None:
         assert statuses(served.ask(LAST)) == [200]
         for connection in slow:
             connection.close()
+
+
+def test_more_callers_than_a_gateway_takes() -> None:
+    with Served(Gate(), most=2) as served:
+        others = [served.connect() for _ in range(2)]
+        assert statuses(served.ask(LAST)) == [503]
+        others.pop().close()
+        served.settles(connections=1)
+        assert statuses(served.ask(LAST)) == [200]
+        others.pop().close()
+
+
+def test_a_caller_that_is_gone_has_its_answer_dropped_and_counted(served: Served) -> None:
+    waits: list[str] = []
+    served.gate.flows[REF] = target(answers=True)
+    served.gate.broker.on_publish = lambda headers: waits.append(headers["threadId"])
+    with served.connect() as connection:
+        connection.sendall(WHOLE)
+        served.until(lambda: bool(waits))
+    served.settles()
+    before = dropped()
+    served.gate.replies.take({"threadId": waits[0], "protocolVersion": 1}, b"")
+    assert dropped() == before + 1
+
+
+def dropped() -> float:
+    return REGISTRY.get_sample_value("nomadflows_webhook_replies_dropped_total") or 0.0
 
 
 @settings(max_examples=30)
