@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -101,8 +102,7 @@ def test_answers_come_back_over_the_flow_s_exchange(run: Callable[..., Caller]) 
 def test_a_connection_that_is_cut_is_told_and_opened_again(run: Callable[..., Caller]) -> None:
     async def cut(caller: Caller) -> None:
         await caller.pipeline.listen(caller.flow.version.exchange, "reply.mine")
-        transport = caller.pipeline._connection._transport
-        transport.abort()
+        caller.pipeline._connection._transport._sock.shutdown(socket.SHUT_RDWR)
         await caller.until(lambda: caller.lost == 1)
         async with asyncio.timeout(10):
             while True:
