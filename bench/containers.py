@@ -67,7 +67,6 @@ class Flow:
         return record is not None and record.status.value.state.value == "Sleeping"
 
     def wake(self) -> float:
-        wait_for(f"{self.ref} to park", self.is_asleep)
         message = tick(self.crypto, workspace="default", flow=self.ref.flow, exec_id="bench")
         since = time.time()
         self.channel.basic_publish(
@@ -94,6 +93,12 @@ def component(folder: Path) -> Path:
     return place
 
 
+def alone(flow: Flow, other: Flow) -> float:
+    """A wake while nothing else starts or stops."""
+    wait_for("both flows to park", lambda: flow.is_asleep() and other.is_asleep())
+    return flow.wake()
+
+
 def main() -> None:
     base = subprocess.run([str(BASE_IMAGE)], check=True, capture_output=True, text=True).stdout.strip()
     with (
@@ -110,7 +115,7 @@ def main() -> None:
         nomadflows("component", "deploy", "--image", "nomadflows/bench-container:1.0.0")
         process = Flow(settings, folder, "bench-process", answers)
         container = Flow(settings, folder, "bench-container", answers)
-        pairs = [(process.wake(), container.wake()) for _ in range(ROUNDS)]
+        pairs = [(alone(process, container), alone(container, process)) for _ in range(ROUNDS)]
     for title, figures in (("raw_exec", [p[0] for p in pairs]), ("docker", [p[1] for p in pairs])):
         print(
             f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "

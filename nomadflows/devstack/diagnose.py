@@ -97,15 +97,17 @@ def nomad(settings: Settings) -> list[Finding]:
         mend = "start a client, or make one eligible: `nomad node eligibility -enable NODE`"
         return [*findings, Finding("Nomad", "nodes", "failed", "no node is ready for work", mend)]
     full = [answer.json for one in ready[:20] if (answer := get(f"/v1/node/{one['ID']}")).ok]
-    return [*findings, _driver(settings, full), _node_vault(full)]
+    drivers = dict.fromkeys([settings.step_driver, *(["docker"] if settings.builtin_image else [])])
+    return [*findings, *(_driver(name, full) for name in drivers), _node_vault(full)]
 
 
-def _driver(settings: Settings, nodes: list[dict[str, Any]]) -> Finding:
-    driver = settings.step_driver
+def _driver(driver: str, nodes: list[dict[str, Any]]) -> Finding:
     able = [node for node in nodes if (node["Drivers"].get(driver) or {}).get("Healthy")]
     if able:
         return Finding("Nomad", f"driver {driver}", "ok", f"healthy on {len(able)} of {len(nodes)} nodes")
     mend = f'enable it on the clients: plugin "{driver}" {{ config {{ enabled = true }} }}'
+    if driver == "docker":
+        mend = "start a Docker engine on the clients; Nomad finds it within half a minute"
     return Finding("Nomad", f"driver {driver}", "failed", "healthy on no node", mend)
 
 

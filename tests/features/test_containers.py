@@ -26,6 +26,7 @@ from nomadflows.vault import Vault
 from tests.containers import ROOT, base_image, containers, docker, why_not
 from tests.features.test_life import relay
 from tests.postgres import private_postgres
+from tests.registry import PASSWORD, USER, private_registry
 from tests.world import COMPONENTS, World, eventually
 
 pytestmark = pytest.mark.stack
@@ -223,6 +224,37 @@ def test_a_step_that_needs_more_memory_than_it_may_use_is_told_and_suspended(
     world.publish_flow("hungry", eating(256))
     requests.resume(world.store, flow, by="test")
     world.all_arrive(out, range(1), 60)
+
+
+@pytest.mark.slow
+def test_nodes_fetch_an_image_by_a_credential_of_the_flow_s_workspace(
+    world: World, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with private_registry(tmp_path) as address:
+        image = f"{address}/probe:1.0.0"
+        # Given an image in a registry that asks for a password, and nowhere else
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+        login = ["docker", "login", address, "--username", USER, "--password-stdin"]
+        subprocess.run(login, input=PASSWORD, text=True, check=True, capture_output=True, timeout=60)
+        command("component", "build", str(COMPONENTS / "probe"), "--name", "fetched", "--base", base, "--tag", image)
+        docker("push", "--quiet", image)
+        named = ("--name", "fetched", "--registry-credential", "example-registry")
+        command("component", "deploy", "--image", image, *named)
+        docker("image", "rm", "--force", image)
+        monkeypatch.delenv("DOCKER_CONFIG")
+        # And its password in the workspace
+        vault = Vault(world.settings.vault_addr, world.settings.vault_token)
+        vault.set_credential("default", "example-registry", {"username": USER, "password": PASSWORD})
+        # When a flow uses it
+        world.start_controller()
+        definition = {"idle_after": "60s", "steps": [{"id": "receive", "use": "fetched:receive"}]}
+        flow = world.start_flow("fetches", definition)
+        # Then the node fetched it, and the job holds no password
+        assert len(containers(world.settings, flow)) == 1
+        job = world.nomad.job("default", flow.version(1).job_id)
+        assert job is not None
+        assert PASSWORD not in json.dumps(job.raw)
+        assert PASSWORD not in json.dumps(http.get(f"{world.settings.nomad_addr}/v1/allocations", timeout=5).json())
 
 
 def step_status(world: World, flow: FlowRef, step: str) -> StepStatus:
