@@ -42,7 +42,9 @@ def _style(text: str) -> str | None:
 
 
 def _number(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(number))
+    """With a point, without which PyYAML takes `1e-05` for text and puts a tag before it."""
+    text = repr(number)
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else text.replace("e", ".0e"))
 
 
 _Dumper.add_representer(str, _text)

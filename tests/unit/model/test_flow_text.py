@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nomadflows.model.flow import FlowDefinition
@@ -64,6 +64,7 @@ def numbered(data: dict) -> dict:
 
 
 @given(definitions)
+@example({"flow": "orders", "steps": [{"use": "files:watch", "with": {"no": 1e-05, "most": 1e16}}]})
 def test_what_is_exported_reads_back_equal(data: dict):
     stored = FlowDefinition.from_json(numbered(data)).to_json()
 
