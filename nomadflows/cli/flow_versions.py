@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nomadflows.catalogue import recorded
 from nomadflows.cli import output
-from nomadflows.cli.flow_define import file_argument, publish_options, read_definition, read_text, report_published
+from nomadflows.cli.flow_define import publish_options, report_published
 from nomadflows.cli.flow_state import existing
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import wait_options
@@ -46,7 +45,7 @@ def diff(session: Session, *, flow: str, one: str, other: str) -> None:
 
     record = existing(session, session.ref(flow))
     one, other = one or "latest", other or ("draft" if record.has_draft else "latest")
-    old, new = (_definition(session, record, which) for which in (one, other))
+    old, new = (definition_of(session, record, which) for which in (one, other))
     found = changes(old, new)
     names = [_name(record, which) for which in (one, other)]
     output.emit(
@@ -56,7 +55,7 @@ def diff(session: Session, *, flow: str, one: str, other: str) -> None:
     )
 
 
-def _definition(session: Session, record: FlowRecord, which: str) -> Json:
+def definition_of(session: Session, record: FlowRecord, which: str) -> Json:
     """As stored, with the kind the flow has now: a version may be older than that."""
     if which == "draft":
         draft = session.store.draft(record.ref)
@@ -119,76 +118,6 @@ def _styled(text: str, sign: str) -> str:
 
 def _short(value: object) -> str:
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-
-
-@click.command()
-@flow_argument
-@click.option("--version", "number", type=click.IntRange(min=1), metavar="N", help="Version N instead of the latest.")
-@click.option("--draft", is_flag=True, help="The draft instead of the latest version.")
-@pass_session
-def export(session: Session, *, flow: str, number: int | None, draft: bool) -> None:
-    """Print a definition as a flow file, which `flow apply` and `flow import` read.
-
-    Credentials are named in it, their values are not. Components are pinned as far as the definition pins them.
-
-    \b
-    Examples:
-      nomadflows flow export orders-to-warehouse > orders.yaml
-      nomadflows flow export orders-to-warehouse --version 3
-      nomadflows flow export orders-to-warehouse -w test | nomadflows flow import - -w production
-    """
-    from nomadflows.model.flowtext import flow_text
-
-    if draft and number:
-        raise InputError("--draft and --version name two definitions; allowed: one of them")
-    record = existing(session, session.ref(flow))
-    definition = _definition(session, record, "draft" if draft else str(number or "latest"))
-    if session.output == "json":
-        output.emit("json", definition, str)
-    else:
-        click.echo(flow_text(definition), nl=False)
-
-
-@click.command("import")
-@file_argument
-@click.option("--name", metavar="FLOW", help="Call the flow this, whatever the file says.")
-@pass_session
-def import_(session: Session, *, file: str, name: str | None) -> None:
-    """Make a new flow of a flow file; its draft is stored. A flow that exists is refused: see `flow apply`.
-
-    \b
-    Examples:
-      nomadflows flow import orders.yaml
-      nomadflows flow import orders.yaml --name orders-copy
-    """
-    from nomadflows.store import requests
-
-    text = read_text(file)
-    _refuse_graph(text, file)
-    definition = read_definition(file, lambda: recorded(session.store), text)
-    ref = session.ref(name or definition.flow)
-    requests.create(session.store, ref, definition.to_json() | {"flow": ref.flow}, by=session.user)
-    output.emit(
-        session.output,
-        {"workspace": ref.workspace, "flow": ref.flow, "created": True, "changed": True, "draft": True},
-        lambda: f"{ref} is created; its draft is stored\n  next: nomadflows flow publish {ref.flow}",
-    )
-
-
-def _refuse_graph(text: str, file: str) -> None:
-    """A graph as elastic.io keeps it is told as such, not as a flow file full of unknown fields."""
-    if not text.lstrip().startswith("{"):
-        return
-    try:
-        data = json.loads(text)
-    except ValueError:  # told by the reader of flow files, with its line
-        return
-    inner = data.get("graph", data) if isinstance(data, dict) else {}
-    if isinstance(inner, dict) and "nodes" in inner and "steps" not in data:
-        raise InputError(
-            f"{file} is a flow graph of elastic.io (nodes, edges), which is not read yet",
-            hint="write its nodes as steps of a flow file; docs/flow-file.md says how",
-        )
 
 
 @click.command()

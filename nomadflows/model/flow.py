@@ -190,6 +190,9 @@ class StepDefinition(_Shape):
     passthrough: _Flag = Field(
         default=True, description="Whether later steps see earlier steps' messages through this one ($getPassthrough)."
     )
+    elasticio: Annotated[Json, Allowed("what `flow import` kept of a graph")] = Field(
+        default_factory=dict, description="What a graph of elastic.io had beside it; nothing runs by it."
+    )
     error_handler: _Flag = Field(default=False, description="The one step that gets every error of the flow.")
     min_interval: Annotated[Duration, Allowed("a duration from 100ms to 1h")] = Field(
         default=1.0, ge=0.1, le=3600, description="Trigger of a realtime flow: shortest time from one poll to the next."
@@ -243,6 +246,9 @@ class FlowDefinition(_Shape):
     )
     retention: Annotated[Duration, Allowed("a duration from 1m to 30d")] = Field(
         default=604_800.0, ge=60, le=2_592_000, description="How long messages of a suspended flow are kept."
+    )
+    elasticio: Annotated[Json, Allowed("what `flow import` kept of a graph")] = Field(
+        default_factory=dict, description="What a graph of elastic.io had beside it; nothing runs by it."
     )
     limits: Annotated[Limits, Allowed("messages, bytes, ready_timeout, drain")] = Field(
         default=Limits(), description="Limits."

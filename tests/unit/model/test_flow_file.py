@@ -94,8 +94,8 @@ def test_json_is_read_too():
 
 
 STEP_FIELDS = (
-    "id, name, use, credential, with, map, after, when, otherwise, replicas, autoscale, prefetch, resources, passthrough, error_handler, "
-    "min_interval"
+    "id, name, use, credential, with, map, after, when, otherwise, replicas, autoscale, prefetch, resources, passthrough, elasticio, "
+    "error_handler, min_interval"
 )
 
 ONE_MISTAKE = {
@@ -107,7 +107,7 @@ ONE_MISTAKE = {
         ("idle_after: 60s", "idle_afer: 60s"),
         (
             "4: idle_afer: unknown field 'idle_afer'; did you mean 'idle_after'? allowed: flow, kind, description, schedule, "
-            "timezone, jitter, idle_after, retention, limits, steps"
+            "timezone, jitter, idle_after, retention, elasticio, limits, steps"
         ),
     ),
     "a typo in a nested field": (
