@@ -72,6 +72,7 @@ def read_image(reference: str, name: str = "", credential: str = "") -> Componen
         location={key: value for key, value in location.items() if value},
         digest=digest,
         at=timestamp(utc_now()),
+        hooks=tuple(descriptor.get("triggers") or ()),  # whether they have any is not known
     )
 
 

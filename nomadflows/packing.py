@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from nomadflows.artifact import archive
 from nomadflows.dependencies import install_node, install_python, node_version, python_version
+from nomadflows.hooks import functions_with_hooks
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.descriptor import SAILOR, component_name, language_of, problems, version_of
 from nomadflows.model.errors import InputError
@@ -71,7 +72,7 @@ def read_component(folder: Path, name: str = "", node: str = "node", python: str
     )
 
 
-def pack(component: ComponentVersion, folder: Path, target: Path, python: str) -> ComponentVersion:
+def pack(component: ComponentVersion, folder: Path, target: Path, python: str, node: str = "node") -> ComponentVersion:
     """Write the component with all it needs as one file; the component with that file as its place."""
     with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
         made = Path(fresh) / "component"
@@ -80,8 +81,9 @@ def pack(component: ComponentVersion, folder: Path, target: Path, python: str) -
             sha256 = archive.pack(made, target)
         except archive.HostileError as error:
             raise InputError(f"{folder} cannot be packed: {error}") from error
+        hooks = tuple(functions_with_hooks(component, made, node))
     place = {"artifact": sha256, "bytes": target.stat().st_size, "needs": _needs(component), **component.location}
-    return replace(component, location=place)
+    return replace(component, location=place, hooks=hooks)
 
 
 def build(component: ComponentVersion, folder: Path, made: Path, python: str) -> None:

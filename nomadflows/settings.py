@@ -104,7 +104,7 @@ class Settings:
     tick_jitter: float = (
         0.0  # by how many seconds at most ticks come after their schedule, to spread flows of one minute
     )
-    deaf_after: float = 120.0  # a step whose process runs but does not consume is restarted after so many seconds
+    deaf_after: float = 300.0  # a step whose process runs but does not consume is restarted after so many seconds
     stalled_after: float = 1200.0  # and one that holds messages and finishes none
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
 

@@ -108,6 +108,12 @@ class World:
         self.store.put_component(made)
         return made
 
+    def install(self, folder: str) -> None:
+        """Deploy a test component as a user would, unless it is known: npm's work is done once a run."""
+        found = read_component(COMPONENTS / folder)
+        if self.store.component(found.name, found.version) is None:
+            self.deploy_folder(COMPONENTS / folder)
+
     def publish_flow(self, name: str, definition: dict[str, Any], **options: Any) -> FlowRef:
         ref = FlowRef(self.settings.workspace, name)
         parsed = FlowDefinition.from_json({"flow": name, **definition})

@@ -43,9 +43,9 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "versions": ("nomadflows.cli.flow_look", "versions", "List the published versions."),
         "diff": ("nomadflows.cli.flow_versions", "diff", "Show how two versions, or version and draft, differ."),
         "revert": ("nomadflows.cli.flow_versions", "revert", "Make an old version the next one."),
-        "export": ("nomadflows.cli.flow_versions", "export", "Print a version as a flow file."),
+        "export": ("nomadflows.cli.flow_exchange", "export", "Print a version as a flow file."),
         "update-components": ("nomadflows.cli.flow_components", "update_components", "Draft with the newest components."),
-        "import": ("nomadflows.cli.flow_versions", "import_", "Make a new flow of a flow file."),
+        "import": ("nomadflows.cli.flow_exchange", "import_", "Make a new flow of a flow file."),
         "delete": ("nomadflows.cli.flow_define", "delete", "Remove a stopped flow and all its versions."),
         "restore": ("nomadflows.cli.flow_define", "restore", "Bring a deleted flow back."),
     }),
@@ -77,6 +77,11 @@ COMPONENT_SECTIONS: tuple[tuple[str, Table], ...] = (
         "list": ("nomadflows.cli.component", "list_", "List components."),
         "show": ("nomadflows.cli.component", "show", "Show a component: functions, fields."),
         "versions": ("nomadflows.cli.component", "versions", "List the versions of a component."),
+    }),
+    ("Ask", {
+        "verify": ("nomadflows.cli.component_ask", "verify", "Let a component check a credential."),
+        "metadata": ("nomadflows.cli.component_ask", "metadata", "Which fields a function takes and gives."),
+        "select": ("nomadflows.cli.component_ask", "select", "What may be chosen for a field."),
     }),
     ("Change", {
         "deploy": ("nomadflows.cli.component_deploy", "deploy", "Make a folder or an image the next version."),

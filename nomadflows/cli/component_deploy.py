@@ -72,7 +72,7 @@ def deployed(session: Session, folder: Path, name: str = "", *, version: str = "
     _check_new(session, found)
     with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
         packed = Path(fresh) / "component.tar.gz"
-        made = pack(found, folder, packed, settings.step_python)
+        made = pack(found, folder, packed, settings.step_python, settings.step_node)
         _artifacts(session).put(packed, made.location["artifact"])
     session.store.put_component(made)
     return made

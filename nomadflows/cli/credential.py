@@ -1,4 +1,4 @@
-"""`credential set|list`: secrets go to Vault and are never printed again.
+"""`credential set|list|verify`: secrets go to Vault and are never printed again.
 
 A value may come from a hidden prompt, from stdin, or from a file, so that it need not stand in a command line,
 which other users of the machine and the shell's history can read.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,9 @@ from nomadflows.cli import output
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError
 from nomadflows.model.names import CREDENTIAL
+
+if TYPE_CHECKING:
+    from nomadflows.store.documents import FlowRecord
 
 _PROMPT = "-"
 
@@ -88,6 +92,44 @@ def list_(session: Session) -> None:
             none=f"Workspace {workspace} has no credentials. `nomadflows credential set NAME KEY=-` stores one.",
         ),
     )
+
+
+@credential.command()
+@click.argument("name")
+@click.option("--component", default="", metavar="NAME[@VERSION]", help="Who checks it; default: whose steps use it.")
+@pass_session
+def verify(session: Session, *, name: str, component: str) -> None:
+    """Let the component that works with a credential check it. Exit code 1 if it says no.
+
+    \b
+    Example:
+      nomadflows credential verify warehouse-db
+    """
+    from nomadflows.cli.component_ask import verify_credential
+
+    verify_credential(session, component or _used_by(session, name), name)
+
+
+def _used_by(session: Session, name: str) -> str:
+    """The one component whose steps name the credential, in any version or draft of a flow."""
+    found = {
+        str(step["use"]).partition(":")[0].partition("@")[0]
+        for record in session.store.flows(session.settings.workspace)
+        for step in _steps(session, record)
+        if step.get("credential") == name
+    }
+    if len(found) != 1:
+        used = f"it is used by {', '.join(sorted(found))}" if found else "no flow uses it"
+        raise InputError(f"which component is to check credential {name}? {used}", hint="--component NAME says which")
+    return found.pop()
+
+
+def _steps(session: Session, record: FlowRecord) -> Iterator[dict[str, Any]]:
+    """Of every published version and of the draft."""
+    draft = session.store.draft(record.ref)
+    published = [version["definition"] for version in session.store.versions(record.ref)]
+    for definition in (*published, draft.value if draft else {}):
+        yield from definition.get("steps", ())
 
 
 def _check_name(name: str) -> None:

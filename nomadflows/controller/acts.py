@@ -15,6 +15,7 @@ from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.topology import topology
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
+from nomadflows.controller.hooks import HookActs
 from nomadflows.controller.observe import Look
 from nomadflows.controller.versions import Version, Versions, credentials_of
 from nomadflows.controller.writer import Writer
@@ -40,6 +41,7 @@ class Acts:
     versions: Versions
     writer: Writer
     site: Site
+    hooks: HookActs
     aside: ThreadPoolExecutor  # for calls to different servers that need not wait for each other
     wake_fed: Callable[[VersionRef, bool], None]
 
@@ -62,6 +64,7 @@ class Acts:
             seconds = changes["warm_up_s"] = _elapsed(status.since, seen.now)
             metrics.WARM_UP.observe(seconds)
             changes["came_from"] = 0
+            self.hooks.done(seen.ref.version(status.version), status.components)
             self.wake_fed(seen.ref.version(status.version), False)
             self._bring_back(seen.ref.version(status.version))
         if decision.state is FlowState.SUSPENDED:
@@ -79,6 +82,8 @@ class Acts:
         version = self.versions.get(self.clients.store, seen.ref.version(number))
         resolved = version.resolve(self.clients.store)
         old = status.replacing or (status.version if status.version != number else 0)
+        if status.state is FlowState.STOPPED:
+            self.hooks.due(version, resolved)
         if old:  # what the suspended version kept moves into the new one's queues before that comes up
             self._delete_unused(look, number)
             self._prepare(version, self.versions.components(self.clients.store, resolved))
@@ -186,6 +191,10 @@ class Acts:
         for number in _numbers(look):
             self._stop_version(look.seen.ref.version(number))
 
+    def run_shutdown(self, look: Look, decision: Decision) -> None:
+        self.hooks.run_shutdown(_required(look), look.seen.status.components)
+        self.writer.update(look, {}, decision)
+
     def _stop_version(self, ref: VersionRef) -> None:
         """By a registration, since that can insist on the index it has read; a deregistration cannot, and would let
         a deposed controller stop what its successor has started."""
@@ -196,6 +205,8 @@ class Acts:
     def clean_up(self, look: Look, decision: Decision) -> None:
         dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
         self._delete_unused(look, look.seen.desired.version + 1)
+        if look.seen.hook is not None:
+            self.hooks.forget(look.seen.ref.version(look.seen.current.number))
         what = f" {dropped} unprocessed messages were dropped" if dropped else " No message was dropped"
         decision = replace(decision, message=decision.message + "." + what)
         seconds = _elapsed(look.seen.status.since, look.seen.now)
@@ -277,6 +288,7 @@ class Acts:
         self._delete_unused(look, new.ref.number)
         self._prepare(new, self.versions.components(self.clients.store, resolved))
         old = look.seen.status.version
+        self.hooks.due_if_new(look.seen.ref.version(old), new, resolved)
         self.writer.enter(
             look,
             decision,
@@ -306,6 +318,7 @@ class Acts:
         if not status.incoming:
             self._delete_unused(look, new.ref.number)
             resolved = new.resolve(self.clients.store)
+            self.hooks.due_if_new(look.seen.ref.version(status.version), new, resolved)
             self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
             return
         counts = warming(look.seen, replicas(new.steps, look.seen.desired.scale))
@@ -317,6 +330,7 @@ class Acts:
 
     def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status
+        self.hooks.done(look.seen.ref.version(status.incoming), status.incoming_components)
         self.writer.enter(
             look,
             decision,
@@ -416,6 +430,7 @@ _OF: Final[dict[Act, _ActFunction]] = {
     Act.WAKE: Acts.wake,
     Act.SCALE: Acts.scale,
     Act.STOP_JOB: Acts.stop_job,
+    Act.RUN_SHUTDOWN: Acts.run_shutdown,
     Act.CLEAN_UP: Acts.clean_up,
     Act.INTERVENE: Acts.intervene,
     Act.RESTART: Acts.restart,

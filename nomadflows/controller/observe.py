@@ -10,6 +10,7 @@ from nomadflows.broker.broker import Broker
 from nomadflows.broker.topology import Binding, Exchange, Queue, topology
 from nomadflows.clients import Clients
 from nomadflows.cluster.client import Nomad
+from nomadflows.controller.hooks import see_hook
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.versions import Version, Versions, credentials_of
 from nomadflows.controller.watchdog import watched
@@ -102,6 +103,10 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     seen = replace(seen, current=current)
     if status.state in {FlowState.RUNNING, FlowState.STARTING}:
         seen = replace(seen, failures=_failures(seen, memory))
+    if status.state is FlowState.STARTING:
+        seen = watched(seen, version, clients.broker, memory)
+    if status.state is FlowState.STOPPING and status.components:
+        seen = replace(seen, hook=see_hook(seen, version, clients, versions))
     if status.state is FlowState.RUNNING:
         seen = replace(seen, replicas=_autoscaled(seen, version, memory))
         seen = _troubles(seen, version, clients.broker, memory)

@@ -10,6 +10,7 @@ import structlog
 
 from nomadflows.clients import Clients
 from nomadflows.controller.acts import Acts
+from nomadflows.controller.hooks import HookActs
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import FULL, Look, look
 from nomadflows.controller.scheduler import Scheduler
@@ -52,7 +53,8 @@ class Reconciler:
         self._memory = Memory()
         self._writer = Writer(clients, fence, self._memory)
         self._aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="aside")
-        self._acts = Acts(self._versions, self._writer, site, self._aside, wake_fed)
+        hooks = HookActs(self._versions, self._writer.clients, site)
+        self._acts = Acts(self._versions, self._writer, site, hooks, self._aside, wake_fed)
 
     def work(self, ref: FlowRef, hints: Hints) -> float | None:
         """Bring a flow as far as it will go now; seconds until it wants to be looked at again, None: when signalled.

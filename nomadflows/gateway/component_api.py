@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nomadflows.broker.broker import Broker
-from nomadflows.gateway import startup_state
+from nomadflows.gateway import calls, startup_state
 from nomadflows.gateway.accounts import Accounts, keys_of
 from nomadflows.gateway.identity import Identity
 from nomadflows.model.errors import Conflict, InputError, NomadflowsError, NotFound, ServerRefused, ServerUnreachable
@@ -63,6 +63,7 @@ class ComponentApi:
             self._route(hook, "POST", self._keep_state),
             self._route(hook, "GET", self._state),
             self._route(hook, "DELETE", self._drop_state),
+            self._route("/v1/calls/{call}/result", "POST", self._keep_result),
             self._route("/v1/accounts/{name}", "PUT", self._update_account),
             self._route(secret, "GET", self._secret),
             self._route(f"{secret}/refresh", "POST", self._secret),
@@ -180,6 +181,14 @@ class ComponentApi:
     def _drop_state(self, version: VersionRef, request: Request, _body: bytes) -> Response:
         startup_state.drop(self._store(), _own_flow(version, request))
         return Response(status_code=204)
+
+    # ── what a component answers outside a flow ───────────────────────────────────────────────────────────
+
+    def _keep_result(self, version: VersionRef, request: Request, body: bytes) -> Response:
+        if request.path_params["call"] != version.flow:
+            return _problem(403, "this key belongs to another call")
+        calls.keep(self._store(), version, body)
+        return JSONResponse({})
 
     # ── credentials ───────────────────────────────────────────────────────────────────────────────────────
 

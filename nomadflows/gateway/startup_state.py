@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from nomadflows.model.errors import InputError, NotFound
 from nomadflows.model.names import FlowRef
-from nomadflows.store.keys import META
+from nomadflows.store.keys import META, STARTUP
 from nomadflows.store.store import Store
 from nomadflows.store.transaction import Delete, Exists, Set
 
-DOCUMENT: Final = "startup"
 _LARGEST: Final = 262_144  # Consul takes half a MiB as one value
 
 
@@ -27,12 +26,12 @@ def keep(store: Store, ref: FlowRef, body: bytes, content_type: str) -> None:
     except ValueError as error:
         raise InputError(f"not JSON in UTF-8: {error}") from error
     state = {"state": value if body else {}}
-    store.transact([Exists(store.keys.flow(ref, META)), Set(store.keys.flow(ref, DOCUMENT), state, cas=0)])
+    store.transact([Exists(store.keys.flow(ref, META)), Set(store.keys.flow(ref, STARTUP), state, cas=0)])
 
 
 def kept(store: Store, ref: FlowRef) -> Any:
     """NotFound if the hook never returned."""
-    entry = store.client.get(store.keys.flow(ref, DOCUMENT))
+    entry = store.client.get(store.keys.flow(ref, STARTUP))
     if entry is None:
         raise NotFound("there is no start-up state")
     return json.loads(entry.value)["state"]
@@ -40,4 +39,4 @@ def kept(store: Store, ref: FlowRef) -> Any:
 
 def drop(store: Store, ref: FlowRef) -> None:
     """Also if there is none."""
-    store.transact([Delete(store.keys.flow(ref, DOCUMENT))])
+    store.transact([Delete(store.keys.flow(ref, STARTUP))])

@@ -35,6 +35,7 @@ class ComponentVersion:
     )  # {"path": …} | {"builtin": name} | {"artifact": url, …} | {"image": ref}
     digest: str = ""
     at: str = ""
+    hooks: tuple[str, ...] = ()  # functions with a start-up or a shutdown hook
 
     @property
     def image(self) -> str:
@@ -80,16 +81,12 @@ class ComponentVersion:
             "language": self.language,
             "digest": self.digest,
             "at": self.at,
+            **({"hooks": list(self.hooks)} if self.hooks else {}),
             "location": self.location,
             "descriptor": self.descriptor,
         }
 
     @classmethod
     def from_json(cls, data: Json) -> ComponentVersion:
-        return cls(
-            **{
-                key: data[key]
-                for key in ("name", "version", "language", "descriptor", "location", "digest", "at")
-                if key in data
-            }
-        )
+        known = ("name", "version", "language", "descriptor", "location", "digest", "at")
+        return cls(**{key: data[key] for key in known if key in data}, hooks=tuple(data.get("hooks", ())))

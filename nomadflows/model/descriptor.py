@@ -72,7 +72,7 @@ def problems(descriptor: Json, language: str, exists: Callable[[str], bool]) -> 
             main = entry.get("main") if isinstance(entry, dict) else None
             if not isinstance(main, str) or not main:
                 yield f"{group}.{function}: `main` is missing"
-            elif not any(exists(path) for path in _files(main, language)):
+            elif not any(exists(path) for path in files_of_main(main, language)):
                 yield f"{group}.{function}: there is no file {main}"
 
 
@@ -88,7 +88,7 @@ def _resource_problems(resources: Any) -> Iterator[str]:
             yield f"resources.{name}: expected a whole number from {amount.least} to {amount.most}"
 
 
-def _files(main: str, language: str) -> list[str]:
+def files_of_main(main: str, language: str) -> list[str]:
     """Where the code named by `main` may lie."""
     if language == "python":
         path = main.partition(":")[0].removeprefix("./").removesuffix(".py")

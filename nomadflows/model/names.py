@@ -127,6 +127,11 @@ class VersionRef:
         return f"{self.flow}.v{self.number}"
 
     @property
+    def shutdown_job(self) -> str:
+        """The Nomad job of the shutdown hook."""
+        return f"{self.job_id}.shutdown"
+
+    @property
     def exchange(self) -> str:
         return self.job_id
 

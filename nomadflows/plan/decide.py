@@ -79,6 +79,8 @@ def _starting(seen: Seen) -> Decision:
         return up
     if failure := publishing.fall_back(seen) or troubles.start_failure(seen):
         return failure
+    if hanging := troubles.hanging(seen):
+        return hanging
     if seen.current.queues is None:
         return Decision(Act.WAIT, BROKER_AWAY, "RabbitMQ did not say whether the steps are ready", recheck_s=1.0)
     if seen.all_ready:
@@ -222,7 +224,19 @@ def _stopping(seen: Seen) -> Decision:
         return Decision(Act.STOP_JOB, "Stopping", "The job is stopped")
     if not all(version.gone for version in (seen.current, *others)):
         return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
+    if hook := _shutdown_hook(seen):
+        return hook
     return Decision(Act.CLEAN_UP, "Stopped", "No process is left; queues and rights are removed", FlowState.STOPPED)
+
+
+def _shutdown_hook(seen: Seen) -> Decision | None:
+    """Once, for what the start-up hook had made. Whatever becomes of it, the flow is stopped after its time."""
+    hook = seen.hook
+    if hook is None or hook.ended or (hook.age_s or 0.0) > seen.rules.shutdown_s:
+        return None
+    if hook.age_s is None:
+        return Decision(Act.RUN_SHUTDOWN, "ShutdownHook", "The shutdown hook of the first step runs")
+    return Decision(Act.WAIT, "ShutdownHook", "The shutdown hook of the first step runs", recheck_s=0.25)
 
 
 def _drain(seen: Seen) -> Decision | None:

@@ -21,6 +21,7 @@ class Act(StrEnum):
     WAKE = "wake"  # job to its replicas
     SCALE = "scale"  # a running job to other replicas
     STOP_JOB = "stop job"  # every job of the flow; its record stays until the processes have gone
+    RUN_SHUTDOWN = "run shutdown"  # the shutdown hook of the first step, as a job that runs once
     CLEAN_UP = "clean up"  # job record, queues, user, role; counts what is dropped; enter Stopped
     RESTART = "restart"  # processes of steps that hang
     INTERVENE = "intervene"  # the controller changes what is desired: suspend or stop the flow by itself

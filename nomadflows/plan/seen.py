@@ -80,6 +80,14 @@ class VersionSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class HookSeen:
+    """The shutdown hook of a flow that stops, whose start-up hook had run. `age_s` None: not ordered yet."""
+
+    age_s: float | None = None
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """When the controller suspends or stops a flow by itself. Settings of the installation."""
 
@@ -88,7 +96,8 @@ class Rules:
     out_of_memory_window_s: float = 600.0
     overfull_ratio: float = 0.8  # of either limit of a queue
     overfull_after_s: float = 10.0  # how long it is there without shrinking
-    deaf_after_s: float = 120.0  # a process runs and does not consume: it is restarted
+    deaf_after_s: float = 300.0  # a process runs and does not consume (its `init` may last so long): it is restarted
+    shutdown_s: float = 60.0  # how long a shutdown hook may take
     stalled_after_s: float = 1_200.0  # messages are held and none is finished: the step is restarted
     limited_ttl_s: float = 8 * 3600.0  # a flow of a limited workspace is stopped so long after its start
 
@@ -124,6 +133,7 @@ class Seen:
     queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
     rules: Rules = Rules()
     retention_s: float = 7 * 86_400.0
+    hook: HookSeen | None = None  # None: there is nothing to undo
     drifted: tuple[str, ...] = ()  # what strangers changed of the version's job, queues or role
 
     @property

@@ -66,8 +66,8 @@ def render_job(
     description: str = "",
 ) -> str:
     """HCL of the version's job. InputError for text that a job spec cannot hold."""
-    _check(version, steps, site)
-    return _template().render(
+    check_names(version, steps, site)
+    return template(_TEMPLATE).render(
         version=version,
         kind=kind.value,
         digest=digest,
@@ -77,7 +77,7 @@ def render_job(
         description=_shown(version, kind, steps, description),
         link=f"{site.ui_base.rstrip('/')}/{version.workspace}/{version.flow}/" if site.ui_base else "",
         amqp_uri=_amqp_uri(version, site),
-        secret=_secret(site, version.secret_path),
+        secret=secret_of(site, version.secret_path),
         network=site.network,
         user=site.container_user,
         steps=[_group(version, step, components[step.id], counts[step.id], site) for step in steps],
@@ -95,8 +95,16 @@ def _group(version: VersionRef, step: RunStep, component: ComponentVersion, coun
         "count": count,
         "memory": step.memory or component.amount("memory"),
         "cpu": step.cpu or component.amount("cpu"),
-        "credential": _secret(site, credential) if credential else "",
+        "hooks": step.kind == "trigger" and step.function in component.hooks,
+        "credential": secret_of(site, credential) if credential else "",
         "env": [(Name(name, max(map(len, env))), value) for name, value in env.items()],
+        **process_values(version, start, site),
+    }
+
+
+def process_values(version: VersionRef, start: Launch, site: Site) -> dict[str, Any]:
+    """What `jobspecs/process.hcl.j2` is given."""
+    return {
         "driver": start.driver,
         "command": list(start.command),
         "folder": start.folder,
@@ -112,7 +120,7 @@ def _registry(version: VersionRef, start: Launch, site: Site) -> str:
     if not start.registry_credential:
         return ""
     _match(names.CREDENTIAL, start.registry_credential, "credential of the registry")
-    return _secret(site, names.credential_path(version.workspace, start.registry_credential))
+    return secret_of(site, names.credential_path(version.workspace, start.registry_credential))
 
 
 def _amqp_uri(version: VersionRef, site: Site) -> str:
@@ -130,12 +138,13 @@ def _shown(version: VersionRef, kind: Kind, steps: Sequence[RunStep], descriptio
     return Shown(text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…")
 
 
-def _secret(site: Site, path: str) -> str:
+def secret_of(site: Site, path: str) -> str:
     """Where the API of a KV version 2 mount reads a secret."""
     return f"{site.kv_mount}/data/{path}"
 
 
-def _check(version: VersionRef, steps: Sequence[RunStep], site: Site) -> None:
+def check_names(version: VersionRef, steps: Sequence[RunStep], site: Site) -> None:
+    """InputError for a name that must not become part of a path, a label or an address."""
     _match(names.WORKSPACE, version.workspace, "workspace")
     _match(names.FLOW, version.flow, "flow")
     _match(_PATH, site.kv_mount, "the KV mount")
@@ -155,8 +164,8 @@ def _match(pattern: re.Pattern[str], text: str, what: str) -> None:
 
 
 @cache
-def _template() -> Template:
-    """`[[ value ]]` and `[% statement %]`, because double braces are Nomad's own templates."""
+def template(name: str) -> Template:
+    """A job spec of `jobspecs/`. `[[ value ]]` and `[% statement %]`, because double braces are Nomad's own templates."""
     environment = Environment(  # noqa: S701 - HTML escaping is of no use here; `finalize` escapes for HCL
         loader=FileSystemLoader(data_dir("jobspecs")),
         variable_start_string="[[",
@@ -171,4 +180,4 @@ def _template() -> Template:
         undefined=StrictUndefined,
         finalize=hcl,
     )
-    return environment.get_template(_TEMPLATE)
+    return environment.get_template(name)

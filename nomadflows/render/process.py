@@ -23,8 +23,7 @@ _UNPACKED: Final = "${NOMAD_TASK_DIR}/component"  # where the template's artifac
 _FETCH: Final = '[ -d "$NOMADFLOWS_COMPONENT_DIR" ] || "$0" -m nomadflows.artifact.fetch "$1" || exit; shift; '
 _ENTER: Final = 'cd "$NOMADFLOWS_COMPONENT_DIR" || exit; '
 _GO: Final = 'exec "$@"'
-_NODE_STEP: Final = "node_modules/elasticio-sailor-nodejs/run.js"
-_PYTHON_STEP: Final = ("-m", "nomadflows.runtime")
+_LIBRARY: Final = "node_modules/elasticio-sailor-nodejs"
 _BUILTINS_OF_IMAGE: Final = "/opt/nomadflows/components"  # where an image that holds the built-in components has them
 _IMAGE: Final = re.compile(
     r"sha256:[0-9a-f]{64}"  # one that is only on its machine, by its id
@@ -35,6 +34,22 @@ _FIXED: Final = re.compile(
 )  # Nomad asks for `latest` anew
 _PLACE: Final = re.compile(r"/[A-Za-z0-9_.@+/-]*")
 _NETWORK: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the interpreters of either language are told to run."""
+
+    python: tuple[str, ...]
+    node: tuple[str, ...]
+
+
+STEP: Final = Program(("-m", "nomadflows.runtime"), (f"{_LIBRARY}/run.js",))
+
+
+def question(method: str) -> Program:
+    """One question to a component instead of its step."""
+    return Program(("-m", "nomadflows.runtime.service", method), (f"{_LIBRARY}/runService.js", method))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +67,27 @@ class Launch:
     fetched: Mapping[str, str] = field(default_factory=dict)  # variables by which the node fetches it, once
 
 
-def launch(component: ComponentVersion, site: Site) -> Launch:
+def launch(component: ComponentVersion, site: Site, program: Program = STEP) -> Launch:
     """InputError for an image or a place in it that no job spec should hold."""
     if component.image:
-        return _own_image(component, component.image)
+        return _own_image(component, component.image, program)
     if component.location.get("builtin") and site.builtin_image:
         _match(_IMAGE, site.builtin_image, "builtin_image")
         _match(_FIXED, site.builtin_image, "builtin_image, which needs a tag other than latest or a digest")
         folder = f"{_BUILTINS_OF_IMAGE}/{component.name}"
-        return Launch("docker", ("python3", *_PYTHON_STEP), folder, image=site.builtin_image)
+        return Launch("docker", ("python3", *program.python), folder, image=site.builtin_image)
     if "artifact" in component.location:
-        return _by_nomad(component, site) if site.fetched_by_nomad else _by_node(component, site)
+        return _by_nomad(component, site, program) if site.fetched_by_nomad else _by_node(component, site, program)
     folder = site.component_dir(component)
     if component.language == "python":
-        return Launch(site.driver, (site.python, *_PYTHON_STEP), folder)
+        return Launch(site.driver, (site.python, *program.python), folder)
     # Node's library takes the working folder for the component's
-    return Launch(site.driver, (site.node, _NODE_STEP), folder, folder)
+    return Launch(site.driver, (site.node, *program.node), folder, folder)
 
 
-def _by_node(component: ComponentVersion, site: Site) -> Launch:
+def _by_node(component: ComponentVersion, site: Site, program: Program) -> Launch:
     """A shell looks whether the component is there, has it fetched if not, and becomes the step."""
-    own = (site.python, *_PYTHON_STEP) if component.language == "python" else (site.node, _NODE_STEP)
+    own = (site.python, *program.python) if component.language == "python" else (site.node, *program.node)
     script = _FETCH + (_ENTER if component.language == "node" else "") + _GO  # its working folder may not be there yet
     fetched = {
         "NOMADFLOWS_ARTIFACT_URL": _address(component, site),
@@ -83,12 +98,12 @@ def _by_node(component: ComponentVersion, site: Site) -> Launch:
     return Launch(site.driver, (*shell, *own), site.component_dir(component), fetched=fetched)
 
 
-def _by_nomad(component: ComponentVersion, site: Site) -> Launch:
+def _by_nomad(component: ComponentVersion, site: Site, program: Program) -> Launch:
     folder, source = Runtime(_UNPACKED), _address(component, site)
     checksum = f"sha256:{component.location['artifact']}"
     if component.language == "python":
-        return Launch(site.driver, (site.python, *_PYTHON_STEP), folder, artifact=source, checksum=checksum)
-    return Launch(site.driver, (site.node, _NODE_STEP), folder, folder, artifact=source, checksum=checksum)
+        return Launch(site.driver, (site.python, *program.python), folder, artifact=source, checksum=checksum)
+    return Launch(site.driver, (site.node, *program.node), folder, folder, artifact=source, checksum=checksum)
 
 
 def _address(component: ComponentVersion, site: Site) -> str:
@@ -100,12 +115,12 @@ def check_network(site: Site) -> None:
     _match(_NETWORK, site.network, "step_network")
 
 
-def _own_image(component: ComponentVersion, image: str) -> Launch:
+def _own_image(component: ComponentVersion, image: str, program: Program) -> Launch:
     place = str(component.location.get("dir", ""))
     _match(_IMAGE, image, f"image of {component.ref}")
     if place:
         _match(_PLACE, place, f"folder in the image of {component.ref}")
-    commands = {"python": ("python3", *_PYTHON_STEP), "node": ("node", _NODE_STEP)}
+    commands = {"python": ("python3", *program.python), "node": ("node", *program.node)}
     credential = str(component.location.get("credential", ""))
     command = commands.get(component.language, ())
     return Launch("docker", command, place, place if command else "", image, credential)

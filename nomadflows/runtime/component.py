@@ -23,11 +23,33 @@ class ComponentError(Exception):
     """The folder does not hold what the descriptor promises."""
 
 
+class Module:
+    """A component's module, whose functions may be coroutines."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """ComponentError if it has no such function."""
+        function = getattr(self._module, name, None) if name else None
+        if not callable(function):
+            raise ComponentError(f"module {self._module.__name__!r} has no function {name!r}")
+        code = _code(function)
+        if code and code.co_flags & _COROUTINE:
+            import asyncio
+
+            return asyncio.run(function(*arguments))
+        return function(*arguments)
+
+    def has(self, name: str) -> bool:
+        return callable(getattr(self._module, name, None))
+
+
 class Component:
     """One trigger or action, loaded."""
 
     def __init__(self, module: ModuleType, process: Callable[..., Any]) -> None:
-        self._module = module
+        self.module = Module(module)
         self.process = process
         code = _code(process)
         flags = code.co_flags if code else 0
@@ -36,15 +58,7 @@ class Component:
 
     def run_hook(self, name: str, *arguments: Any) -> Any:
         """`startup`, `init` or `shutdown`: what it returns; None if the module has none."""
-        hook = getattr(self._module, name, None)
-        if not callable(hook):
-            return None
-        code = _code(hook)
-        if code and code.co_flags & _COROUTINE:
-            import asyncio
-
-            return asyncio.run(hook(*arguments))
-        return hook(*arguments)
+        return self.module.call(name, *arguments) if self.module.has(name) else None
 
 
 def _code(function: Callable[..., Any]) -> CodeType | None:
@@ -59,24 +73,34 @@ def load(folder: str, function: str) -> Component:
     """ComponentError says what is missing; an error inside the component's module is raised as it is."""
     root = os.path.abspath(folder)  # noqa: PTH100 - pathlib would be imported for this alone
     name, attribute = _main(root, function)
-    if root not in sys.path:
-        sys.path.insert(0, root)
-        if os.path.isdir(f"{root}/{_PACKAGES}"):  # noqa: PTH112
-            sys.path.insert(1, f"{root}/{_PACKAGES}")
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in {name, name.partition(".")[0]}:
-            raise
-        raise ComponentError(f"{root} has no module {name!r}, which component.json names for {function!r}") from error
+    module = _import(root, name, repr(function))
     process = getattr(module, attribute, None)
     if not callable(process):
         raise ComponentError(f"module {name!r} of {root} has no function {attribute!r}")
     return Component(module, process)
 
 
-def _main(root: str, function: str) -> tuple[str, str]:
-    """`./lib/orders.py`, `lib.orders` or `orders.py:fetch` → module name and function name."""
+def load_verifier(folder: str) -> Module | None:
+    """The module that checks credentials; None if the descriptor names none."""
+    root = os.path.abspath(folder)  # noqa: PTH100 - as above
+    path = (_descriptor(root).get("credentials") or {}).get("verifier")
+    return Module(_import(root, _module_name(str(path)), "the verifier")) if path else None
+
+
+def _import(root: str, name: str, whose: str) -> ModuleType:
+    if root not in sys.path:
+        sys.path.insert(0, root)
+        if os.path.isdir(f"{root}/{_PACKAGES}"):  # noqa: PTH112
+            sys.path.insert(1, f"{root}/{_PACKAGES}")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in {name, name.partition(".")[0]}:
+            raise
+        raise ComponentError(f"{root} has no module {name!r}, which component.json names for {whose}") from error
+
+
+def _descriptor(root: str) -> Json:
     try:
         with open(f"{root}/component.json", encoding="utf-8") as file:  # noqa: PTH123
             descriptor: Json = json.load(file)
@@ -84,10 +108,19 @@ def _main(root: str, function: str) -> tuple[str, str]:
         raise ComponentError(f"{root} has no component.json") from error
     except ValueError as error:
         raise ComponentError(f"component.json of {root} is not JSON: {error}") from error
+    return descriptor
+
+
+def _main(root: str, function: str) -> tuple[str, str]:
+    """`./lib/orders.py`, `lib.orders` or `orders.py:fetch` → module name and function name."""
+    descriptor = _descriptor(root)
     entry = descriptor.get("triggers", {}).get(function) or descriptor.get("actions", {}).get(function)
     if not entry or not entry.get("main"):
         known = ", ".join([*descriptor.get("triggers", {}), *descriptor.get("actions", {})])
         raise ComponentError(f"component.json of {root} has no trigger or action {function!r}; it has: {known}")
     path, _, attribute = str(entry["main"]).partition(":")
-    module = path.removeprefix("./").removesuffix(".py").replace("/", ".")
-    return module, attribute or "process"
+    return _module_name(path), attribute or "process"
+
+
+def _module_name(path: str) -> str:
+    return path.removeprefix("./").removesuffix(".py").replace("/", ".")

@@ -16,6 +16,7 @@ DRAFT: Final = "draft"
 DESIRED: Final = "desired"
 STATUS: Final = "status"
 EVENTS: Final = "events"
+STARTUP: Final = "startup"  # what the start-up hook returned
 DELETED: Final = "deleted"  # takes the place of `meta`
 
 
@@ -64,6 +65,10 @@ class Keys:
     def deprecation(self, name: str, version: str) -> str:
         """Beside the version, since that never changes."""
         return self.deprecations(name) + version
+
+    def call(self, call: VersionRef) -> str:
+        """The result of a question to a component, until who asked has read it."""
+        return f"{self.prefix}/calls/{call.workspace}/{call.flow}"
 
     def flows(self, workspace: str | None = None) -> str:
         return f"{self.prefix}/flows/{workspace}/" if workspace else f"{self.prefix}/flows/"

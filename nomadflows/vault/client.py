@@ -117,6 +117,21 @@ class Vault:
         data = self._read(version.secret_path)
         return VersionSecret.from_json(data) if data else None
 
+    def require_startup(self, version: VersionRef, *, required: bool) -> None:
+        """Whether the next process of the version's first step runs its start-up hook."""
+        self.version_secret(version)
+        data = self._read(version.secret_path) or {}
+        if bool(data.get("startup_required")) != required:
+            data["startup_required"] = "true" if required else ""
+            with self._errors(version.secret_path):
+                self._kv.create_or_update_secret(version.secret_path, secret=data, mount_point=self._mount)
+
+    def put_call(self, call: VersionRef, configuration: str) -> None:
+        """The secret of a question to a component: its key, and the configuration as the component gets it."""
+        secret = VersionSecret.new(FlowSecret("", "")).to_json() | {"amqp_password": "", "cfg": configuration}
+        with self._errors(call.secret_path):
+            self._kv.create_or_update_secret(call.secret_path, secret=secret, mount_point=self._mount)
+
     def ensure_role(self, version: VersionRef, credentials: Iterable[str]) -> None:
         """The policy and the role by which the version's job reads its secrets. Reads first: a write costs more."""
         text, wanted = policy_text(version, credentials, self._mount), role(version)

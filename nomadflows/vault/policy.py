@@ -48,13 +48,13 @@ def jwt_config(jwks_url: str) -> Json:
 
 
 def role(version: VersionRef) -> Json:
-    """Only this Nomad job, in this namespace, may log in by it. The token is for one read at a process's start;
+    """Only this Nomad job, and the one of its shutdown hook, in this namespace, may log in by it. The token is for one read at a process's start;
     Nomad renews it as long as the process lives."""
     return {
         "role_type": "jwt",
         "bound_audiences": [AUDIENCE],
         "user_claim": "nomad_job_id",
-        "bound_claims": {"nomad_namespace": version.workspace, "nomad_job_id": version.job_id},
+        "bound_claims": {"nomad_namespace": version.workspace, "nomad_job_id": [version.job_id, version.shutdown_job]},
         "claim_mappings": {
             "nomad_namespace": "nomad_namespace",
             "nomad_job_id": "nomad_job_id",

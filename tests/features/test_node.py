@@ -21,8 +21,9 @@ import pytest
 
 from nomadflows.broker.wire import Crypto, Reply, decode_reply, new_id, platform_message
 from nomadflows.model.names import FlowRef, input_key
+from nomadflows.store import requests
 from tests.conftest import Servers
-from tests.world import COMPONENTS, World, eventually
+from tests.world import World, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -36,9 +37,7 @@ def node_world_of(world: World) -> Callable[..., World]:
 
     def start(**variables: str) -> World:
         world.deploy()
-        if world.store.component("node-probe", "1.0.0") is None:
-            folder = COMPONENTS / "node_probe"
-            world.deploy_folder(folder)
+        world.install("node_probe")
         world.start_controller(**variables)
         return world
 
@@ -306,6 +305,38 @@ def test_row_8_a_step_that_stays_without_a_consumer_is_restarted(
     eventually("it consumes", lambda: all(s.consumers for s in hurt.status(flow).steps), 60)
     hurt.send(flow, range(3))
     hurt.all_arrive(out, range(3))
+
+
+@pytest.mark.parametrize("language", ["node", pytest.param("python", marks=pytest.mark.slow)])
+def test_start_up_runs_once_and_is_undone_after_the_stop(node_world: World, tmp_path: Path, language: str) -> None:
+    out, tries = tmp_path / "out", tmp_path / "tries"
+    node_world.install("subscriber")
+    component = {"node": "node-probe", "python": "subscriber"}[language]
+    flow = node_world.start_flow(
+        f"hooks-{language}",
+        chain(
+            step("receive", f"{component}:subscribe", tries=tries),
+            step("note", "probe:relay", out=out),
+            idle_after="2s",
+        ),
+    )
+    assert tries.read_text().split("\n") == ["startup", "init", ""]
+    # Given its process is killed, and the flow sleeps and wakes
+    node_world.kill_step(flow, "receive")
+    eventually("it is back", lambda: tries.read_text().count("init") == 2)
+    node_world.flow_becomes(flow, "Sleeping", 60)
+    node_world.send(flow, range(1))
+    node_world.all_arrive(out, range(1))
+    # Then its start-up hook is not run again
+    assert tries.read_text().split() == ["startup", "init", "init", "init"]
+    # And the shutdown hook gets what it returned, once the flow has stopped
+    node_world.stop_flow(flow)
+    assert tries.read_text().splitlines()[-1] == "shutdown id-1"
+    assert node_world.nomad.job("default", flow.version(1).shutdown_job) is None
+    # And the next start begins anew
+    requests.start(node_world.store, flow, by="test")
+    node_world.flow_becomes(flow, "Running", 60)
+    assert tries.read_text().splitlines()[-2:] == ["startup", "init"]
 
 
 @pytest.mark.slow

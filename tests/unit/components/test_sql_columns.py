@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def upsert(run: Callable, file: Path) -> Iterator[ModuleType]:
     """The component's module; what it opened is closed after the test."""
-    module = run("sql", "upsert").component._module
+    module = run("sql", "upsert").component.module._module
     yield module
     module.database.engine(config(file)).dispose()
     module.database._engine.cache_clear()

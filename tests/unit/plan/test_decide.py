@@ -13,7 +13,7 @@ from nomadflows.model.states import Desired, FlowState, Kind, Status, WantedStat
 from nomadflows.plan.decide import decide, next_look_s
 from nomadflows.plan.decision import Act
 from nomadflows.plan.publishing import warming
-from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Seen, VersionSeen
+from nomadflows.plan.seen import HookSeen, JobSeen, Processes, QueueSeen, Seen, VersionSeen
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 STEPS = {"orders": 1, "store": 2}
@@ -41,6 +41,23 @@ def test_a_start_is_begun_from_stopped() -> None:
     decision = decide(seen(FlowState.STOPPED, current=VersionSeen(1)))
     assert (decision.act, decision.state) == (Act.START, FlowState.STARTING)
     assert "ann" in decision.message
+
+
+def test_a_shutdown_hook_runs_after_the_processes_and_has_a_minute() -> None:
+    gone = VersionSeen(1, queues=EMPTY, rebounding=0)
+    stopping = seen(FlowState.STOPPING, "stopped", current=gone)
+    assert decide(stopping).act is Act.CLEAN_UP
+    assert decide(replace(stopping, hook=HookSeen())).act is Act.RUN_SHUTDOWN
+    assert decide(replace(stopping, hook=HookSeen(59.0))).act is Act.WAIT
+    assert decide(replace(stopping, hook=HookSeen(61.0))).act is Act.CLEAN_UP
+    assert decide(replace(stopping, hook=HookSeen(1.0, ended=True))).act is Act.CLEAN_UP
+
+
+def test_an_init_that_lasts_five_minutes_is_begun_again() -> None:
+    view = VersionSeen(1, job=UP, processes=LIVE, queues=EMPTY, rebounding=0)
+    starting = seen(FlowState.STARTING, current=view, now=NOW + timedelta(seconds=400))
+    assert decide(replace(starting, deaf_s={"store": 299.0})).act is Act.WAIT
+    assert decide(replace(starting, deaf_s={"store": 301.0})).act is Act.RESTART
 
 
 def test_starting_registers_the_job_first() -> None:

@@ -50,7 +50,7 @@ def test_whatever_the_names_are_only_plain_rules_come_out(names: list[str]) -> N
 
 def test_only_the_versions_job_in_its_namespace_may_use_the_role() -> None:
     made = role(VERSION)
-    assert made["bound_claims"] == {"nomad_namespace": "sales", "nomad_job_id": "orders.v3"}
+    assert made["bound_claims"] == {"nomad_namespace": "sales", "nomad_job_id": ["orders.v3", "orders.v3.shutdown"]}
     assert made["bound_audiences"] == ["vault.io"]
     assert made["token_policies"] == ["nomadflows.sales.orders.v3"]
     assert made["token_type"] == "service"

@@ -1,0 +1,145 @@
+"""`component verify|metadata|select`: questions to a component outside any flow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nomadflows.cli import output
+from nomadflows.cli.session import Session, pass_session
+from nomadflows.model.errors import InputError, NomadflowsError, NotFound
+
+_config = click.option(
+    "--config", "-c", "config", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON file with the function's settings.",
+)  # fmt: skip
+_credential = click.option("--credential", default="", metavar="NAME", help="A credential of the workspace.")
+
+
+@click.command()
+@click.argument("component", metavar="NAME[@VERSION]")
+@click.option("--credential", required=True, metavar="NAME", help="A credential of the workspace.")
+@pass_session
+def verify(session: Session, component: str, credential: str) -> None:
+    """Let a component check a credential. Exit code 1 if it says no.
+
+    \b
+    Example:
+      nomadflows component verify sql --credential warehouse-db
+    """
+    verify_credential(session, component, credential)
+
+
+def verify_credential(session: Session, component: str, credential: str) -> None:
+    """What the component says of it; NomadflowsError if that is no."""
+    from nomadflows.cli.ask import ask, configuration, find_component
+    from nomadflows.render.once import Question
+
+    found = find_component(session, component)
+    said = ask(session, found, Question("verifyCredentials"), configuration(session, {}, credential))
+    verified = not isinstance(said, dict) or said.get("verified") is not False
+    if not verified:
+        reason = said.get("reason") or said.get("details") or "it gives no reason"
+        raise NomadflowsError(f"{found.ref} does not accept credential {credential}: {_text(reason)}")
+    output.emit(
+        session.output,
+        {"component": found.ref, "credential": credential, "verified": True},
+        lambda: f"{found.ref} accepts credential {credential}",
+    )
+
+
+@click.command()
+@click.argument("function", metavar="NAME[@VERSION]:FUNCTION")
+@_credential
+@_config
+@pass_session
+def metadata(session: Session, *, function: str, credential: str, config: Path | None) -> None:
+    """Ask a function which fields it takes and gives, where it finds that out by itself.
+
+    \b
+    Example:
+      nomadflows component metadata petstore:getPets --credential petstore -o json
+    """
+    from nomadflows.cli.ask import ask, configuration, find_component
+    from nomadflows.render.once import Question
+
+    name, entry = _split(function)
+    found = find_component(session, name)
+    described = _entry(found, entry)
+    if not described.get("dynamicMetadata"):
+        answer: Any = described.get("metadata") or {}
+    else:
+        settings = configuration(session, _settings(config), credential)
+        answer = ask(session, found, Question("getMetaModel", entry), settings)
+    output.emit(session.output, answer, lambda: json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+@click.command()
+@click.argument("function", metavar="NAME[@VERSION]:FUNCTION")
+@click.argument("field")
+@_credential
+@_config
+@pass_session
+def select(session: Session, *, function: str, field: str, credential: str, config: Path | None) -> None:
+    """List what may be chosen for a field of a function.
+
+    \b
+    Example:
+      nomadflows component select petstore:getPets status --credential petstore
+    """
+    from nomadflows.cli.ask import ask, configuration, find_component
+    from nomadflows.render.once import Question
+
+    name, entry = _split(function)
+    found = find_component(session, name)
+    fields = _entry(found, entry).get("fields") or {}
+    if field not in fields:
+        raise InputError(f"{function} has no field {field!r}; it has: {', '.join(fields) or 'none'}")
+    model = fields[field].get("model")
+    if isinstance(model, str):
+        answer = ask(
+            session, found, Question("selectModel", entry, model), configuration(session, _settings(config), credential)
+        )
+    elif isinstance(model, dict):
+        answer = model
+    else:
+        raise InputError(f"field {field!r} of {function} takes any value; there is nothing to choose from")
+    rows = answer if isinstance(answer, dict) else {}
+    output.emit(
+        session.output, answer, lambda: output.table(["VALUE", "LABEL"], [[k, _text(v)] for k, v in rows.items()])
+    )
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, colon, function = text.partition(":")
+    if not colon or not name or not function:
+        raise InputError(f"not NAME:FUNCTION: {text!r}")
+    return name, function
+
+
+def _entry(found: Any, function: str) -> dict[str, Any]:
+    try:
+        return dict(found.entry(function))
+    except KeyError:
+        raise NotFound(
+            f"{found.ref} has no function {function}", hint=f"it has {', '.join(found.functions())}"
+        ) from None
+
+
+def _settings(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: expected a JSON object")
+    return found
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

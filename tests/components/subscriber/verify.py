@@ -1,0 +1,3 @@
+def verify(credential):
+    if credential["token"] != "right":
+        raise PermissionError("the token is not known")
