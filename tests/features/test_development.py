@@ -46,6 +46,8 @@ def test_what_is_saved_is_taken_up(world: World, tmp_path: Path) -> None:
     command = subprocess.Popen(
         [sys.executable, "-m", "nomadflows", "run", "--dev", str(file)],
         stdout=shown, stderr=shown, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Where the tests run in the background, SIGINT is ignored, and would be here too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
 
     def said(text: str) -> None:
