@@ -62,13 +62,12 @@ def test_import_makes_a_new_flow_and_touches_no_other(cli: Cli, two_versions: st
     assert cli("flow", "import", str(exported), "--name", "No Name").code == 2
 
 
-def test_a_graph_of_elastic_io_is_told_as_one(cli: Cli, tmp_path: Path) -> None:
+def test_a_graph_of_elastic_io_without_a_name_is_refused_with_the_way_out(cli: Cli, tmp_path: Path) -> None:
     graph = tmp_path / "graph.json"
-    graph.write_text('{"nodes": [{"id": "step_1"}], "edges": [], "nodes_config": {}}')
-
+    graph.write_text('{"nodes": [{"id": "step_1"}], "edges": []}')
     done = cli("flow", "import", str(graph))
     assert done.code == 2
-    assert "is a flow graph of elastic.io" in done.err
+    assert "--name FLOW gives one" in done.err
 
 
 def test_revert_publishes_what_an_old_version_said(cli: Cli, two_versions: str, flow_file: WriteFlow) -> None:
