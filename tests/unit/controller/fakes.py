@@ -151,7 +151,7 @@ class FakeNomad:
                 "default",
                 p.group,
                 p.state,
-                "run",
+                "stop" if p.leaving else "run",
                 p.restarts,
                 p.state == "failed",
                 p.note,
@@ -164,6 +164,14 @@ class FakeNomad:
             for p in self.servers.processes
             if p.job == job_id
         ]
+
+    @call
+    def stop_alloc(self, _namespace: str, alloc_id: str) -> None:
+        """The process is told to leave; Nomad starts another in its place."""
+        for process in self.servers.processes:
+            if process.id == alloc_id:
+                process.leaving = True
+        self.servers.signal()
 
 
 class FakeBroker:
