@@ -75,7 +75,7 @@ class Broker:
     def __init__(self, amqp_uri: str, api_url: str, timeout: float = 5.0, cacert: str = "") -> None:
         self.address = Address.parse(amqp_uri, cacert)
         self.management = Management(api_url, self.address.user, self.address.password, timeout, cacert)
-        self._timeout = timeout
+        self.timeout = timeout
         self._workspaces: dict[str, _Workspace] = {}
         self._thread = 0
 
@@ -374,7 +374,7 @@ class Broker:
         self._check_thread()
         found = self._workspaces.get(workspace)
         if found is None:
-            link = Link(self.address, vhost(workspace), self._timeout)
+            link = Link(self.address, vhost(workspace), self.timeout)
             found = self._workspaces[workspace] = _Workspace(link, Confirms(link))
         return found
 

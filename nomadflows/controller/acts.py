@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from nomadflows.broker.astray import route_again
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.topology import topology
 from nomadflows.clients import Clients
@@ -63,7 +64,7 @@ class Acts:
         if status.state is FlowState.STARTING and decision.state is FlowState.RUNNING:
             seconds = changes["warm_up_s"] = _elapsed(status.since, seen.now)
             metrics.WARM_UP.observe(seconds)
-            changes["came_from"] = 0
+            changes.update(came_from=0, input_version=status.version)
             self.hooks.done(seen.ref.version(status.version), status.components)
             self.wake_fed(seen.ref.version(status.version), False)
             self._bring_back(seen.ref.version(status.version))
@@ -92,7 +93,7 @@ class Acts:
             decision,
             {
                 "version": number,
-                "input_version": number,
+                "input_version": number if old else status.input_version,  # none before its queues are there
                 "replacing": old,
                 "incoming": 0,
                 "came_from": 0,
@@ -111,8 +112,21 @@ class Acts:
         version, status = _required(look), look.seen.status
         index = self._register(look, version, status.components, look.seen.replicas, prepare=True)
         self._bring_back(version.ref)
-        event = decision.reason != "Starting"
-        self.writer.update(look, {"job_index": index}, decision if event else None)
+        repaired = decision.reason != "Starting"
+        if repaired:
+            self._route_again(version)
+        changes = {"job_index": index, "input_version": version.ref.number}
+        self.writer.update(look, changes, decision if repaired else None)
+
+    def _route_again(self, version: Version) -> None:
+        """What came while a queue or a binding was missing. What its queue refuses stays with the unrouted ones."""
+        try:
+            count = route_again(self.clients.broker, version.ref, topology(version.ref, version.steps, version.limits))
+        except Refused as error:
+            log.warning("messages stay unrouted", flow=str(version.ref.ref), why=error.message)
+        else:
+            if count:
+                log.info("unrouted messages were published again", flow=str(version.ref.ref), count=count)
 
     def _bring_back(self, ref: VersionRef) -> None:
         """Rebounds that were set aside while the flow was suspended. What does not fit yet is tried again at a full

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from nomadflows.broker.astray import route_again
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
 from nomadflows.model.errors import NotFound, Refused
@@ -28,6 +29,24 @@ def test_what_nobody_is_bound_to_is_kept_for_people(make_flow: Callable[..., Flo
     flow = make_flow()
     assert flow.put("gone.input")
     assert broker.waiting(flow.version.workspace, UNROUTED) == 1
+
+
+def test_what_came_while_a_queue_was_missing_is_given_to_it_again(
+    make_flow: Callable[..., Flow], broker: Broker, connect: Callable
+) -> None:
+    flow, other = make_flow(), make_flow(flow="others")
+    connect().channel().queue_delete(flow.version.queue("a"))
+    for number in range(3):
+        assert flow.put(input_key("a"), str(number).encode(), threadId="t")
+    assert flow.put("gone.input")
+    assert other.put("gone.input")
+    broker.declare(flow.version, flow.topology)
+    assert route_again(broker, flow.version, flow.topology) == 3
+    assert route_again(broker, flow.version, flow.topology) == 0
+    assert flow.ready("a") == 3
+    until(lambda: broker.waiting(flow.version.workspace, UNROUTED) == 2, what="those of nobody are left")
+    _, properties, body = connect().channel().basic_get(flow.version.queue("a"), auto_ack=True)
+    assert (body, properties.headers["threadId"]) == (b"0", "t")
 
 
 def test_without_an_exchange_or_a_queue_publishing_says_so(broker: Broker, workspace: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from nomadflows.model.names import FlowRef, VersionRef, input_key
+from nomadflows.model.names import SINK_QUEUE, FlowRef, VersionRef, input_key
 from nomadflows.model.states import Desired, Event, Meta, Status, WorkspaceType
 from nomadflows.store.documents import Versioned
 
@@ -83,6 +83,7 @@ class Servers:
         self.wakes: list[str] = []
         self.published: Counter[str] = Counter()
         self.rebounding: list[Rebound] = []
+        self.unrouted: list[tuple[str, str, int]] = []  # exchange, key, message
         self.dead: list[int] = []
         # What became of messages
         self.done: Counter[int] = Counter()
@@ -106,10 +107,14 @@ class Servers:
         return Desired.from_json(self.desired.value)
 
     def publish_to(self, exchange: str, key: str, number: int) -> bool:
-        """As the broker: into every queue bound, or, if one is full or the exchange is missing, nowhere."""
-        bound = [self.queues[name] for name in self.bindings.get((exchange, key), []) if name in self.queues]
+        """As the broker: into every queue bound, or, if one is full or the exchange is missing, nowhere. What nobody is
+        bound to is taken all the same, and lies where no step reads it."""
+        names = self.bindings.get((exchange, key), [])
+        bound = [self.queues[name] for name in names if name in self.queues]
         if exchange not in self.exchanges or any(len(queue.ready) >= queue.limit for queue in bound):
             return False
+        if not bound and SINK_QUEUE not in names:
+            self.unrouted.append((exchange, key, number))
         for queue in bound:
             queue.ready.append(number)
         self.published[exchange] += 1
@@ -121,14 +126,12 @@ class Servers:
     def accept(self, number: int, step: str = "receive") -> bool:
         """A message from outside, for the version that takes input now. Whether it was confirmed."""
         version = self.read_status().input_version
-        reference = FLOW.version(version) if version else None
-        if reference is None or reference.queue(step) not in self.queues:
-            return False
-        return self.publish_to(reference.exchange, input_key(step), number)
+        return bool(version) and self.publish_to(FLOW.version(version).exchange, input_key(step), number)
 
     def whereabouts(self) -> set[int]:
         """Every message that is anywhere."""
         found = set(self.done) | set(self.dropped) | set(self.dead) | {rebound.message for rebound in self.rebounding}
+        found |= {number for *_, number in self.unrouted}
         for queue in self.queues.values():
             found |= {*queue.ready, *queue.unacked}
         return found
@@ -143,5 +146,8 @@ class Servers:
         queue = self.queues.pop(name, None)
         if queue is None:
             return 0
+        for names in self.bindings.values():
+            if name in names:
+                names.remove(name)
         self.dropped += [*queue.ready, *queue.unacked]
         return len(queue.ready)

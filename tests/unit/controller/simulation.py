@@ -24,7 +24,16 @@ from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import VersionRef, data_key
 from nomadflows.model.states import FlowState, Kind, WantedState, WorkspaceType, timestamp
-from tests.unit.controller.fakes import FakeBroker, FakeFence, FakeNomad, FakeStore, FakeVault, LeaderDied, rendered
+from tests.unit.controller.fakes import (
+    FakeBroker,
+    FakeFence,
+    FakeNomad,
+    FakeStore,
+    FakeVault,
+    LeaderDied,
+    rendered,
+    route_again,
+)
 from tests.unit.controller.servers import FLOW, Process, Rebound, Servers
 
 REBOUND_S: Final = 15.0
@@ -386,4 +395,5 @@ def enter(stack: ExitStack, *args: Any, **kwargs: Any) -> Simulation:
     simulation = Simulation(*args, **kwargs)
     stack.enter_context(patch("nomadflows.controller.observe.utc_now", simulation.servers.now))
     stack.enter_context(patch("nomadflows.controller.acts.render_job", rendered))
+    stack.enter_context(patch("nomadflows.controller.acts.route_again", route_again))
     return simulation
