@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pika
 from pika.exceptions import AMQPError
@@ -28,7 +29,7 @@ _AGAIN_S = 0.1
 
 @dataclass
 class Line:
-    """One flow and its messages. `out` is the file to which its last step writes `number time pid`."""
+    """One flow and its messages. `out` is the file to which its last step writes `number time signature`."""
 
     ref: FlowRef
     out: Path
@@ -39,7 +40,12 @@ class Line:
     seen: Counter[int] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
     first: dict[int, float] = field(default_factory=dict)  # when a number was first processed
+    signed: Counter[str] = field(default_factory=Counter)  # who has processed how many: a process, or a version's code
     read: int = 0
+
+    def looked(self) -> Self:
+        self.look()
+        return self
 
     def look(self) -> None:
         """Read on in the file."""
@@ -51,7 +57,8 @@ class Line:
         whole = data[: data.rfind(b"\n") + 1]
         self.read += len(whole)
         for line in whole.splitlines():
-            number, moment, _ = line.split()
+            number, moment, signature = line.split()
+            self.signed[signature.decode()] += 1
             self.seen[int(number)] += 1
             self.times.append(float(moment))
             self.first.setdefault(int(number), float(moment))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 import statistics
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
+from nomadflows.cli.root import run
 from nomadflows.model.names import FlowRef
 from tests.features.test_life import relay
 from tests.traffic import Line, Traffic, longest_gap
-from tests.world import World, eventually
+from tests.world import COMPONENTS, World, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -25,20 +29,65 @@ class Published:
     sent: int = 0
     lost: int = 0
     doubled: int = 0
+    rate: float = 0.0  # messages sent a second, over the whole time
     calm_s: float = 0.0  # longest gap while nothing was published
     interval_s: float = 0.0  # median time between two messages sent
     gaps_s: list[float] = field(default_factory=list)  # longest gap in each publish
     sender_gaps_s: list[float] = field(default_factory=list)  # longest time in which the sender got no confirm then
 
 
+class Code(Protocol):
+    """What the flow's own steps run."""
+
+    component: str
+
+    def renew(self) -> str:
+        """Before each publish; the word by which the code that runs from then on signs what it has processed."""
+        ...
+
+
+class SameCode:
+    """The test component as it is; who signs is the process."""
+
+    component = "probe"
+
+    def __init__(self, world: World) -> None:
+        world.deploy()
+
+    def renew(self) -> str:
+        return ""
+
+
+class NewCode:
+    """A folder in which a line changes, deployed as its developer would: packed, stored, fetched by the node."""
+
+    def __init__(self, folder: Path, component: str) -> None:
+        self.component = component
+        self._folder = folder / component
+        self._number = 0
+        shutil.copytree(COMPONENTS / "probe", self._folder, ignore=shutil.ignore_patterns("__pycache__"))
+        self.renew()
+
+    def renew(self) -> str:
+        self._number += 1
+        version = f"1.{self._number}.0"
+        descriptor = json.loads((COMPONENTS / "probe" / "component.json").read_text()) | {"version": version}
+        (self._folder / "component.json").write_text(json.dumps(descriptor))
+        before = (COMPONENTS / "probe" / "probe.py").read_text()
+        signed = before.replace("{os.getpid()}", f"code-{version}")
+        assert signed != before, "the probe signs what it has processed"
+        (self._folder / "probe.py").write_text(signed)
+        assert run(["component", "deploy", str(self._folder)]) == 0
+        return f"code-{version}"
+
+
 def publish_under_load(
-    world: World, out: Path, strategy: str, times: int, rate: float, *, new_code: bool = False
+    world: World, out: Path, strategy: str, times: int, rate: float, code: Code | None = None
 ) -> Published:
-    """One flow under steady load, published again and again; with `new_code` each time for a new component version."""
-    world.deploy()
-    name = f"loaded-{strategy}" + ("-anew" if new_code else "")
-    definition = {**relay(out), "idle_after": "60s"}
-    flow = world.start_flow(name, definition)
+    """One flow under steady load, published again and again, each time with what `code` makes newer."""
+    code = code or SameCode(world)
+    name = f"loaded-{strategy}-{code.component}"
+    flow = world.start_flow(name, loaded(out, code.component))
     traffic = Traffic(world)
     traffic.follow = True
     line = traffic.add(flow, out)
@@ -49,19 +98,25 @@ def publish_under_load(
         calm = (time.time(), time.time() + 5)
         time.sleep(5)
         for number in range(times):
-            if new_code:
-                world.deploy(version=f"1.{100 * (strategy == 'handover') + number + 1}.0")
+            signature = code.renew()
             begin = time.time()
-            world.publish_flow(name, relay(out, work_ms=number % 2) | {"idle_after": "60s"}, strategy=strategy)
+            world.publish_flow(name, loaded(out, code.component, work_ms=number % 2), strategy=strategy)
             _taken_over(world, flow, number + 2)
-            if new_code:
-                assert set(world.status(flow).components.values()) >= {world.store.component_versions("probe")[0].ref}
+            if signature:
+                eventually(f"{signature} processes messages", lambda: signature in line.looked().signed, 30)  # noqa: B023
             windows.append((begin, time.time() + 0.5))
             time.sleep(1.5)
     finally:
         traffic.stop()
     lost = traffic.drain(60)
     return _measured(line, lost, calm, windows)
+
+
+def loaded(out: Path, component: str, **settings: Any) -> dict[str, Any]:
+    definition = relay(out, **settings)
+    for step in definition["steps"]:
+        step["use"] = step["use"].replace("probe", component)
+    return {**definition, "idle_after": "60s"}
 
 
 def _taken_over(world: World, flow: FlowRef, number: int) -> None:
@@ -78,6 +133,7 @@ def _measured(line: Line, lost: int, calm: tuple[float, float], windows: list[tu
         sent=len(moments),
         lost=lost,
         doubled=line.doubled,
+        rate=len(moments) / (moments[-1] - moments[0]),
         calm_s=longest_gap(line.times, *calm),
         interval_s=statistics.median(b - a for a, b in itertools.pairwise(moments)),
         gaps_s=[longest_gap(line.times, begin, end) for begin, end in windows],

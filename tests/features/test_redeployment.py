@@ -12,7 +12,7 @@ import pytest
 from nomadflows.cli.root import run
 from nomadflows.model.names import FlowRef
 from nomadflows.store import requests
-from tests.features.test_publish_under_load import publish_under_load
+from tests.features.test_publish_under_load import NewCode, publish_under_load
 from tests.world import World, eventually
 
 pytestmark = pytest.mark.stack
@@ -147,11 +147,12 @@ def test_a_pinned_step_stays_until_its_draft_is_moved(
     ours.command("component", "delete", f"{ours.name}@1.0.0")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["replace", "handover"])
-def test_a_new_component_version_is_published_under_load(world: World, tmp_path: Path, strategy: str) -> None:
+@pytest.mark.parametrize("strategy", ["replace", pytest.param("handover", marks=pytest.mark.slow)])
+def test_new_code_is_published_under_a_hundred_messages_a_second(world: World, tmp_path: Path, strategy: str) -> None:
     world.start_controller()
     world.someone_leads()
-    found = publish_under_load(world, tmp_path / "out", strategy, times=3, rate=100, new_code=True)
+    code = NewCode(tmp_path, f"anew-{strategy}")
+    found = publish_under_load(world, tmp_path / "out", strategy, times=3, rate=100, code=code)
     print(found)
     assert (found.lost, found.doubled) == (0, 0)
+    assert found.rate >= 90
