@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from nomadflows.devstack.binaries import CONSUL, Source, find
+from nomadflows.model.errors import Refused
 from nomadflows.model.names import FlowRef
 from nomadflows.settings import cache
 from nomadflows.store import Store, requests
@@ -18,13 +19,10 @@ from tests.stack.store.harness import DEFINITION, REF, OwnConsul
 
 @pytest.fixture(scope="session")
 def binary() -> str:
-    cached = cache() / "bin" / "consul"
-    found = str(cached) if cached.exists() else shutil.which("consul")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no consul binary; `nomadflows dev up` gets one")
-        pytest.skip("no consul binary; `nomadflows dev up` gets one")
-    return found
+    try:
+        return str(find(CONSUL, Source(cache()), lambda _: None))
+    except Refused as error:
+        pytest.fail(str(error)) if os.environ.get("CI") else pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
