@@ -15,7 +15,6 @@ from nomadflows.model.errors import NotFound, ServerRefused, ServerUnreachable
 
 SERVER: Final = "The artifact store"
 _UPLOAD_S: Final = 300.0
-_THERE: Final = 200
 _MISSING: Final = 404
 _HINT: Final = "the controller serves it (`nomadflows dev up`, `nomadflows controller run`); artifact_url names another"
 
@@ -36,11 +35,13 @@ class ArtifactStore:
         return f"{self.url}/{sha256}{SUFFIX}"
 
     def put(self, path: Path, sha256: str) -> None:
-        """Unless it is there: the same content has the same name."""
-        if self._ask("HEAD", sha256) == _THERE:
-            return
+        """Also where it is there: what came a moment ago is not taken for forgotten."""
         with path.open("rb") as file:
             self._ask("PUT", sha256, data=file, timeout=(self._timeout, _UPLOAD_S))
+
+    def put_if_missing(self, path: Path, sha256: str) -> None:
+        if self._ask("HEAD", sha256) == _MISSING:
+            self.put(path, sha256)
 
     def remove(self, sha256: str) -> None:
         self._ask("DELETE", sha256)

@@ -65,38 +65,32 @@ def deployed(session: Session, folder: Path, name: str = "", *, version: str = "
     """The new version, packed, stored and recorded. Refused unless it comes after those that are there. `version`:
     instead of what the folder says."""
     from nomadflows.packing import pack, read_component
+    from nomadflows.store import components
 
     settings = session.settings
     found = read_component(folder, name, settings.step_node, settings.step_python)
     found = replace(found, version=version or found.version)
-    _check_new(session, found)
+    components.check_new(session.store, found)
     with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
         packed = Path(fresh) / "component.tar.gz"
         made = pack(found, folder, packed, settings.step_python, settings.step_node)
-        _artifacts(session).put(packed, made.location["artifact"])
-    session.store.put_component(made)
+        artifacts, sha256 = _artifacts(session), made.location["artifact"]
+        artifacts.put(packed, sha256)
+        components.record(session.store, made)
+        artifacts.put_if_missing(packed, sha256)  # a version with the same files was deleted meanwhile
     return made
 
 
 def _deployed_image(session: Session, image: str, name: str, credential: str) -> ComponentVersion:
     from nomadflows.images import read_image
     from nomadflows.model.names import CREDENTIAL
+    from nomadflows.store import components
 
     if credential and not CREDENTIAL.fullmatch(credential):
         raise InputError(f"not the name of a credential: {credential!r}", hint="nomadflows credential list")
     found = read_image(image, name, credential)
-    _check_new(session, found)
-    session.store.put_component(found)
+    components.record(session.store, found)
     return found
-
-
-def _check_new(session: Session, found: ComponentVersion) -> None:
-    from nomadflows.model.descriptor import check_newer
-
-    there = session.store.component_versions(found.name)
-    if any("builtin" in known.location for known in there):
-        raise Refused(f"{found.name} is a built-in component", hint="--name gives yours another name")
-    check_newer(found.name, found.version, [known.version for known in there])
 
 
 @click.command()
@@ -178,6 +172,8 @@ def delete(session: Session, name: str) -> None:
 
 def remove(session: Session, chosen: ComponentVersion) -> None:
     """The version and its files. Refused while flows need it."""
+    from nomadflows.store import components
+
     if "builtin" in chosen.location:
         raise Refused(f"{chosen.ref} is built in: the next controller would record it again")
     if users := _users(session, chosen):
@@ -185,7 +181,7 @@ def remove(session: Session, chosen: ComponentVersion) -> None:
             f"{chosen.ref} is used by {', '.join(users)}",
             hint="stop them, or publish versions of them that use another (`nomadflows flow update-components`)",
         )
-    session.store.delete_component(chosen.name, chosen.version)
+    components.remove(session.store, chosen)
     _drop_files(session, chosen)
 
 

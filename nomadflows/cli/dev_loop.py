@@ -26,6 +26,7 @@ from nomadflows.model.errors import NomadflowsError, Refused
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, WantedState, utc_now
 from nomadflows.packing import files_of, read_component
+from nomadflows.store.components import past
 
 if TYPE_CHECKING:
     from nomadflows.cli.session import Session
@@ -84,10 +85,10 @@ class DevLoop:
         """The new version, or "" if the newest one has the same content."""
         settings, now = self.session.settings, utc_now()
         found = read_component(folder, "", settings.step_node, settings.step_python)
-        there = self.session.store.component_versions(found.name)
-        if there and there[0].digest == found.digest:
+        there = past(self.session.store, found.name)
+        if there.versions and there.versions[0].digest == found.digest:
             return ""
-        number = dev_version(found.version, [version.version for version in there], now)
+        number = dev_version(found.version, there.numbers, now)
         return deployed(self.session, folder, version=number).ref
 
     def _tidy_up(self) -> None:

@@ -1,4 +1,4 @@
-"""What a published version consists of, read once: versions never change."""
+"""What a published version consists of, read once: versions never change, and no number of one is used again."""
 
 from __future__ import annotations
 

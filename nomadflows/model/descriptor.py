@@ -96,8 +96,9 @@ def files_of_main(main: str, language: str) -> list[str]:
     return [main, *(f"{main}{end}" for end in (".js", ".cjs", ".json", "/index.js"))]
 
 
-def check_newer(name: str, version: str, known: list[str]) -> None:
-    """Refused unless `version` comes after all that are there: a step that names no version gets the newest."""
+def check_newer(name: str, version: str, known: list[str], highest: str = "") -> None:
+    """Refused unless `version` comes after all that are there (a step that names no version gets the newest), and after
+    the highest there ever was: what once stood for other code stands for nothing else."""
     if version in known:
         raise Refused(
             f"component {name} has a version {version} already, and a version never changes",
@@ -107,6 +108,11 @@ def check_newer(name: str, version: str, known: list[str]) -> None:
         raise Refused(
             f"version {version} of component {name} is lower than one it has",
             hint=f"it has {', '.join(known)}; give component.json a higher version",
+        )
+    if highest and semver_key(version) <= semver_key(highest):
+        raise Refused(
+            f"component {name} had a version {highest}, which was deleted, and no number up to that is used again",
+            hint=f"give component.json a version higher than {highest}",
         )
 
 

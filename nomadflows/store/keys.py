@@ -59,6 +59,10 @@ class Keys:
     def component(self, name: str, version: str) -> str:
         return self.component_versions(name) + version
 
+    def highest_component(self, name: str) -> str:
+        """The highest version it ever had, whether or not that is still there."""
+        return f"{self.components}{name}/highest"
+
     def deprecations(self, name: str) -> str:
         return f"{self.components}{name}/deprecated/"
 

@@ -174,12 +174,18 @@ class Store:
         entry = self.client.get(self.keys.component(name, version))
         return _component(entry) if entry else None
 
-    def put_component(self, component: ComponentVersion) -> None:
+    def put_component(self, component: ComponentVersion, *also: Change) -> None:
         """Record a new version. Conflict if it is there already: a component version never changes."""
-        self.transact([Set(self.keys.component(component.name, component.version), component.to_json(), cas=0)])
+        key = self.keys.component(component.name, component.version)
+        self.transact([Set(key, component.to_json(), cas=0), *also])
 
-    def delete_component(self, name: str, version: str) -> None:
-        self.transact([Delete(self.keys.component(name, version)), Delete(self.keys.deprecation(name, version))])
+    def delete_component(self, name: str, version: str, *also: Change) -> None:
+        gone = [Delete(self.keys.component(name, version)), Delete(self.keys.deprecation(name, version))]
+        self.transact([*gone, *also])
+
+    def highest_component(self, name: str) -> Versioned[Json]:
+        """What is on record of the highest version there ever was; {} if nothing is."""
+        return self._document(self.keys.highest_component(name)) or Versioned({})
 
     def deprecations(self, name: str) -> dict[str, Json]:
         """name@version → why, by whom and when it was marked."""
@@ -195,8 +201,8 @@ class Store:
     def newest_component(self, name: str) -> ComponentVersion | None:
         """What a step gets that names no version. One read: a flow's start waits for it."""
         entries = self.client.below(f"{self.keys.components}{name}/")
-        marked = self.keys.deprecations(name)
-        versions = [_component(entry) for entry in entries if not entry.key.startswith(marked)]
+        marked, numbered = self.keys.deprecations(name), self.keys.component_versions(name)
+        versions = [_component(entry) for entry in entries if entry.key.startswith(numbered)]
         marks = {f"{name}@{entry.key.removeprefix(marked)}" for entry in entries if entry.key.startswith(marked)}
         return newest(_newest_first(versions), marks)
 

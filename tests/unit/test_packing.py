@@ -104,6 +104,13 @@ def test_a_higher_version_is_taken():
     check_newer("x", "0.0.1", [])
 
 
+@pytest.mark.parametrize("version", ["1.2.0", "1.1.5"])
+def test_numbers_of_deleted_versions_are_used(version):
+    with pytest.raises(Refused, match=r"had a version 1\.2\.0, which was deleted"):
+        check_newer("x", version, ["1.1.0"], "1.2.0")
+    check_newer("x", "1.2.1", ["1.1.0"], "1.2.0")
+
+
 @pytest.mark.parametrize(
     ("written", "known", "starts"),
     [
