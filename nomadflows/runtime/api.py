@@ -119,8 +119,9 @@ class Context(Described, Protocol):
     """The fourth argument of `process`."""
 
     def emit(self, event: str, value: Any = None) -> None:
-        """`data`, `error`, `rebound`, `snapshot`, `updateSnapshot` or `httpReply`. Waits while too much of this
-        call's output is unconfirmed, and before a snapshot until all of it is confirmed."""
+        """`data`, `error`, `rebound`, `snapshot`, `updateSnapshot`, `updateKeys`, `httpReply` or `end`. Waits while too
+        much of this call's output is unconfirmed, before a snapshot until all of it is confirmed, and with `updateKeys`
+        until the credential is stored."""
 
 
 class AsyncContext(Described, Protocol):

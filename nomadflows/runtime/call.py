@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from nomadflows.broker import wire
 from nomadflows.runtime.api import HttpReply, Message, Snapshot, SnapshotUpdate
 from nomadflows.runtime.envelope import Envelope, Passthrough, now_ms
+from nomadflows.runtime.platform_api import Abandoned, ApiRefusalError
 from nomadflows.runtime.settings import Settings
 from nomadflows.runtime.snapshot import SnapshotError, SnapshotStore
 from nomadflows.runtime.work import Output, Verdict, Work
@@ -33,6 +34,7 @@ class Step(NamedTuple):
     passthrough: bool
     variables: Json
     post: Callable[[Output], None]
+    update_keys: Callable[[object], None]  # writes members of the step's credential
 
 
 class Call:
@@ -72,9 +74,11 @@ class Call:
             raise TypeError(f"process gave {type(item).__name__} where a message or a dict belongs")
 
     def is_blocking(self, event: Any) -> bool:
-        """Whether emitting this now would wait for the broker; a coroutine must not do that on its loop."""
+        """Whether emitting this now would wait for the broker or the API; a coroutine must not do that on its loop."""
         if isinstance(event, (Snapshot, SnapshotUpdate)) or event in ("snapshot", "updateSnapshot"):
             return not self._work.all_confirmed()
+        if event == "updateKeys":
+            return True
         return not self._work.has_room()
 
     def _data(self, item: Any) -> None:
@@ -146,6 +150,16 @@ class Call:
             self._step.settings.snapshot_key, body, {"messageId": wire.new_id(), "snapshotEvent": event}, limited=False
         )
 
+    def _update_keys(self, keys: Any) -> None:
+        """What the API does not take is an error of the message; while it is away, this waits."""
+        try:
+            self._step.update_keys(keys)
+        except (ApiRefusalError, Abandoned, ValueError) as refused:
+            self.error(refused)
+
+    def _end(self, _value: Any) -> None:
+        """Node's components say it after their last output; here that is when `process` returns."""
+
     def _http_reply(self, reply: Any) -> None:
         reply_to = self._amqp_headers.get("reply_to")
         if not reply_to:
@@ -181,7 +195,9 @@ _EVENTS: Final[dict[str, Callable[[Call, Any], None]]] = {
     "rebound": Call.rebound,
     "snapshot": Call._snapshot,  # noqa: SLF001
     "updateSnapshot": Call._update_snapshot,  # noqa: SLF001
+    "updateKeys": Call._update_keys,  # noqa: SLF001
     "httpReply": Call._http_reply,  # noqa: SLF001
+    "end": Call._end,  # noqa: SLF001
 }
 
 

@@ -1,4 +1,4 @@
-"""The component API as a step uses it: its configuration, and the state of its start-up hook."""
+"""The component API as a step uses it: its configuration, its credential, the state of its start-up hook."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ class PlatformApi:
         if not isinstance(step, dict):
             raise ApiRefusalError(200, f"the step configuration is {type(step).__name__}, not an object")
         return step
+
+    def update_account(self, name: str, keys: object) -> None:
+        """Members of the credential to set; the others stay. ValueError for what are none."""
+        if not name:
+            raise ValueError("updateKeys without a credential: this step names none")
+        if not isinstance(keys, dict):
+            raise ValueError(f"updateKeys takes the members to set, not {type(keys).__name__}")  # noqa: TRY004 - as above
+        self._request("PUT", f"/v1/accounts/{_escaped(name)}", json.dumps({"keys": keys}).encode())
 
     def store_startup_state(self, state: object) -> None:
         """What the start-up hook returned, kept until the flow stops."""

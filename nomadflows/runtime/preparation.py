@@ -31,6 +31,7 @@ class Prepared(NamedTuple):
     snapshot: Json
     variables: Json
     passthrough: bool
+    update_keys: Callable[[object], None]
 
 
 class Preparation:
@@ -97,6 +98,7 @@ class Preparation:
             snapshot=step.get("snapshot") or {},
             variables=step.get("variables") or {},
             passthrough=step.get("is_passthrough") is True,
+            update_keys=lambda keys: api.update_account(str(config.get("_account") or ""), keys),
         )
 
 

@@ -96,7 +96,7 @@ class StepProcess:
         settings = self._settings
         step = Step(
             settings, self._crypto, self._envelope, SnapshotStore(prepared.snapshot), prepared.passthrough,
-            prepared.variables, self._mailbox.post,
+            prepared.variables, self._mailbox.post, prepared.update_keys,
         )  # fmt: skip
         worker = Worker(prepared.component, prepared.config, step, self._mailbox.post)
         pool: Pool = (

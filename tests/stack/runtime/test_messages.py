@@ -241,6 +241,23 @@ def test_what_is_no_snapshot_is_an_error(harness: Harness, bad: str):
     assert "SnapshotError" in harness.error().name
 
 
+def test_renewed_keys_go_to_the_account_of_the_step(harness: Harness):
+    harness.component("""
+        async def process(message, config, snapshot, context):
+            await context.emit("updateKeys", {"token": "new"})
+            await context.emit("end")
+    """)
+    harness.api.step = {"config": {"_account": "shop-api"}}
+    harness.start()
+    harness.send({})
+    harness.settled()
+    assert harness.api.requests[1:] == [("PUT", "/v1/accounts/shop-api", b'{"keys": {"token": "new"}}')]
+    # And what the API refuses is an error of the message
+    harness.api.statuses = [404]
+    harness.send({})
+    assert harness.error().name == "ApiRefusalError"
+
+
 def test_what_a_component_is_given_is_its_own(harness: Harness):
     harness.component("""
         def process(message, config, snapshot, context):
