@@ -83,6 +83,9 @@ COMPONENT_SECTIONS: tuple[tuple[str, Table], ...] = (
         "metadata": ("nomadflows.cli.component_ask", "metadata", "Which fields a function takes and gives."),
         "select": ("nomadflows.cli.component_ask", "select", "What may be chosen for a field."),
     }),
+    ("Develop", {
+        "test": ("nomadflows.cli.component_test", "test", "Give a folder's component a message, without servers."),
+    }),
     ("Change", {
         "deploy": ("nomadflows.cli.component_deploy", "deploy", "Make a folder or an image the next version."),
         "build": ("nomadflows.cli.component_deploy", "build", "Make an image of a component's folder."),
