@@ -45,11 +45,13 @@ class Acts:
     hooks: HookActs
     aside: ThreadPoolExecutor  # for calls to different servers that need not wait for each other
     wake_fed: Callable[[VersionRef, bool], None]
+    leading: Callable[[], Clients]  # LostLeadership once another leads
 
     @property
     def clients(self) -> Clients:
-        """Those of the calling thread."""
-        return self.writer.clients()
+        """Those of the calling thread, for the next call. Never kept: that this controller still leads is looked at
+        right before each call, since RabbitMQ and Vault do not ask for it."""
+        return self.leading()
 
     def do(self, look: Look, decision: Decision) -> None:
         """Carry out a decision. Errors of servers pass through; the look is repeated later."""
@@ -153,12 +155,11 @@ class Acts:
 
     def _prepare(self, version: Version, components: Mapping[str, ComponentVersion]) -> None:
         """What the processes of a version find when they start: their secret and role, their user and queues."""
-        clients = self.clients
-        secret = clients.vault.version_secret(version.ref)
-        clients.vault.ensure_role(version.ref, credentials_of(version, components))
-        clients.broker.ensure_vhost(version.ref.workspace)
-        clients.broker.declare(version.ref, topology(version.ref, version.steps, version.limits))
-        clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
+        secret = self.clients.vault.version_secret(version.ref)
+        self.clients.vault.ensure_role(version.ref, credentials_of(version, components))
+        self.clients.broker.ensure_vhost(version.ref.workspace)
+        self.clients.broker.declare(version.ref, topology(version.ref, version.steps, version.limits))
+        self.clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
 
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,8 +220,8 @@ class Acts:
     def clean_up(self, look: Look, decision: Decision) -> None:
         dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
         self._delete_unused(look, look.seen.desired.version + 1)
-        if look.seen.hook is not None:
-            self.hooks.forget(look.seen.ref.version(look.seen.current.number))
+        if look.version is not None and look.seen.status.components:
+            self.hooks.ended(look.version, look.seen.status.components)
         what = f" {dropped} unprocessed messages were dropped" if dropped else " No message was dropped"
         decision = replace(decision, message=decision.message + "." + what)
         seconds = _elapsed(look.seen.status.since, look.seen.now)

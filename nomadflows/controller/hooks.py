@@ -33,7 +33,7 @@ class HookActs:
     """What the controller does for the hooks. Each may be repeated."""
 
     versions: Versions
-    clients: Callable[[], Clients]
+    clients: Callable[[], Clients]  # asked for before each call: LostLeadership once another leads
     site: Site
 
     def due(self, version: Version, resolved: Mapping[str, str]) -> None:
@@ -55,22 +55,26 @@ class HookActs:
 
     def run_shutdown(self, version: Version, resolved: Mapping[str, str]) -> None:
         """Order the job. What refuses it must not keep a flow from being stopped."""
-        clients = self.clients()
         step = version.trigger
         try:
-            component = self.versions.components(clients.store, {step.id: resolved[step.id]})[step.id]
-            job = clients.nomad.parse(render_shutdown(version.ref, step, component, self.site))
-            clients.vault.ensure_role(version.ref, sorted({s.credential for s in version.steps if s.credential}))
-            clients.nomad.register(job, 0)
+            component = self.versions.components(self.clients().store, {step.id: resolved[step.id]})[step.id]
+            job = self.clients().nomad.parse(render_shutdown(version.ref, step, component, self.site))
+            self.clients().vault.ensure_role(version.ref, sorted({s.credential for s in version.steps if s.credential}))
+            self.clients().nomad.register(job, 0)
         except (NotFound, InputError, ServerRefused) as error:
             log.warning("a shutdown hook cannot run", version=str(version.ref), error=error.message)
             self.forget(version.ref)
 
+    def ended(self, version: Version, resolved: Mapping[str, str]) -> None:
+        """The flow is stopped: nothing of its hooks is left, whether they ran or not."""
+        if self._has(version, resolved):
+            self.forget(version.ref)
+
     def forget(self, ref: VersionRef) -> None:
-        """The flow is stopped: the job of its hook, and what the start-up hook had returned."""
-        clients = self.clients()
-        clients.nomad.deregister(ref.workspace, ref.shutdown_job, purge=True)
-        clients.store.transact([Delete(clients.store.keys.flow(ref.ref, STARTUP))])
+        """The job of the shutdown hook, and what the start-up hook had returned."""
+        self.clients().nomad.deregister(ref.workspace, ref.shutdown_job, purge=True)
+        store = self.clients().store
+        store.transact([Delete(store.keys.flow(ref.ref, STARTUP))])
 
     def _has(self, version: Version, resolved: Mapping[str, str]) -> bool:
         return has_hooks(self.versions, self.clients().store, version, resolved)
@@ -85,7 +89,6 @@ def see_hook(seen: Seen, version: Version, clients: Clients, versions: Versions)
     if not has_hooks(versions, clients.store, version, seen.status.components):
         return None
     if not startup_kept(clients.store, seen.ref):
-        clients.nomad.deregister(version.ref.workspace, version.ref.shutdown_job, purge=True)
         return None
     job = clients.nomad.job(version.ref.workspace, version.ref.shutdown_job)
     if job is None:

@@ -150,7 +150,7 @@ class Leader:
             return
         before = store.snapshot(version.ref, step)
         value = {**before.value, **data} if before and kind == "updateSnapshot" else data
-        store.put_snapshot(version.ref, step, value, cas=before.index if before else 0)
+        store.put_snapshot(version.ref, step, value, cas=before.index if before else 0, fence=self._fence)
 
     def _register_components(self) -> None:
         """Built-in components follow the installed package; a deployed version of the same name stays."""

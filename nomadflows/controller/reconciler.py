@@ -53,8 +53,9 @@ class Reconciler:
         self._memory = Memory()
         self._writer = Writer(clients, fence, self._memory)
         self._aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="aside")
-        hooks = HookActs(self._versions, self._writer.clients, site)
-        self._acts = Acts(self._versions, self._writer, site, hooks, self._aside, wake_fed)
+        hooks = HookActs(self._versions, self._leading, site)
+        self._wake_fed = wake_fed
+        self._acts = Acts(self._versions, self._writer, site, hooks, self._aside, self._feed, self._leading)
 
     def work(self, ref: FlowRef, hints: Hints) -> float | None:
         """Bring a flow as far as it will go now; seconds until it wants to be looked at again, None: when signalled.
@@ -89,13 +90,22 @@ class Reconciler:
         try:
             self._acts.do(seen, decision)
         except Conflict:
-            raise  # somebody was quicker; the next look sees what they did
+            raise  # somebody was quicker, or leads by now; the next look, here or there, sees what they did
         except NomadflowsError as error:
             self._writer.blocked(seen, error.message)
             raise
         except Exception as error:
             self._writer.blocked(seen, f"the controller failed at this ({type(error).__name__}); its log tells more")
             raise
+
+    def _leading(self) -> Clients:
+        """The clients of the calling thread, for one call of a leader."""
+        self._fence.held()
+        return self._clients()
+
+    def _feed(self, version: VersionRef, fed: bool) -> None:
+        self._fence.held()
+        self._wake_fed(version, fed)
 
     def _look(self, ref: FlowRef, hints: Hints) -> Look | None:
         tick = self._scheduler.next_in(ref)

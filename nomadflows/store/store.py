@@ -146,10 +146,12 @@ class Store:
         below = self.keys.snapshots(ref)
         return {entry.key.removeprefix(below): decode(entry) for entry in self.client.below(below)}
 
-    def put_snapshot(self, ref: FlowRef, step: str, value: Json, *, cas: int | None = None) -> int:
+    def put_snapshot(
+        self, ref: FlowRef, step: str, value: Json, *, cas: int | None = None, fence: Fence | None = None
+    ) -> int:
         """Conflict if there is no such flow (any more), or `cas` is given and not the snapshot's index."""
         key = self.keys.snapshot(ref, step)
-        return self.transact([Exists(self.keys.flow(ref, META)), Set(key, value, cas)])[key]
+        return self.transact([Exists(self.keys.flow(ref, META)), Set(key, value, cas)], fence)[key]
 
     def delete_snapshot(self, ref: FlowRef, step: str) -> None:
         self.transact([Delete(self.keys.snapshot(ref, step))])

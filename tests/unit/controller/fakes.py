@@ -25,7 +25,7 @@ from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import Event, Status
 from nomadflows.store.documents import FlowRecord, Versioned
 from nomadflows.store.keys import DESIRED, Keys
-from nomadflows.store.transaction import Change, Held, Set
+from nomadflows.store.transaction import Change, Held, LostLeadership, Set
 from tests.unit.controller.servers import Queue, Servers
 
 Json = dict[str, Any]
@@ -179,13 +179,16 @@ class FakeBroker:
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
-        self.management = SimpleNamespace(user=lambda name: {"name": name}, queue=lambda _vhost, _name: {})
+        self.management = SimpleNamespace(
+            user=lambda name: name in servers.users or None, queue=lambda _vhost, _name: {}
+        )
 
     def ensure_vhost(self, _workspace: str) -> None:
         return
 
-    def ensure_user(self, _version: VersionRef, _password: str, _steps: Collection[str]) -> None:
-        return
+    @call
+    def ensure_user(self, version: VersionRef, _password: str, _steps: Collection[str]) -> None:
+        self.servers.users.add(version.broker_user)
 
     @call
     def declare(self, _version: VersionRef, topology: Topology) -> None:
@@ -295,6 +298,7 @@ class FakeBroker:
         s = self.servers
         s.exchanges -= {exchange.name for exchange in topology.exchanges}
         s.fed.discard(version.exchange)
+        s.users.discard(version.broker_user)
         gone = s.drop_rebounds(version)
         return gone + sum(s.delete_queue(queue.name) for queue in topology.step_queues)
 
@@ -321,23 +325,26 @@ class FakeVault:
     def version_secret(self, _version: VersionRef) -> Any:
         return SimpleNamespace(amqp_password="secret")
 
-    def ensure_role(self, _version: VersionRef, _credentials: Sequence[str]) -> None:
-        return
+    @call
+    def ensure_role(self, version: VersionRef, _credentials: Sequence[str]) -> None:
+        self.servers.roles.add(version.vault_role)
 
-    def role_differs(self, _version: VersionRef, _credentials: Sequence[str]) -> bool:
-        return False
+    def role_differs(self, version: VersionRef, _credentials: Sequence[str]) -> bool:
+        return version.vault_role not in self.servers.roles
 
     @call
-    def delete_version(self, _version: VersionRef) -> None:
-        return
+    def delete_version(self, version: VersionRef) -> None:
+        self.servers.roles.discard(version.vault_role)
 
 
 class FakeFence:
-    """This controller leads, for as long as it lives."""
+    """A controller leads for as long as it lives, unless a test deposes it."""
 
     is_leader = True
 
     def held(self) -> Held:
+        if not self.is_leader:
+            raise LostLeadership("this controller does not lead; nothing was changed")
         return Held("nomadflows/leader", "session")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -85,6 +86,9 @@ class Servers:
         self.rebounding: list[Rebound] = []
         self.unrouted: list[tuple[str, str, int]] = []  # exchange, key, message
         self.dead: list[int] = []
+        self.users: set[str] = set()
+        # Vault
+        self.roles: set[str] = set()
         # What became of messages
         self.done: Counter[int] = Counter()
         self.dropped: list[int] = []
@@ -135,6 +139,11 @@ class Servers:
         for queue in self.queues.values():
             found |= {*queue.ready, *queue.unacked}
         return found
+
+    def picture(self) -> Json:
+        """All that a controller could change, to be compared with a later one."""
+        kept = ("desired", "status", "history", "jobs", "processes", "queues", "bindings", "exchanges", "fed", "users")
+        return deepcopy({name: getattr(self, name) for name in (*kept, "roles", "rebounding", "dead", "dropped")})
 
     def drop_rebounds(self, version: VersionRef) -> int:
         gone = [rebound for rebound in self.rebounding if rebound.version == version.number]

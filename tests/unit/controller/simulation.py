@@ -117,7 +117,8 @@ class Simulation:
         def feed(version: VersionRef, fed: bool) -> None:
             (clients.broker.feed_wake if fed else clients.broker.unfeed_wake)(version)
 
-        self.reconciler = Reconciler(lambda: clients, FakeFence(), self.ticks, SimpleNamespace(), feed)  # type: ignore[arg-type]
+        self.fence = FakeFence()
+        self.reconciler = Reconciler(lambda: clients, self.fence, self.ticks, SimpleNamespace(), feed)  # type: ignore[arg-type]
         self.reconciler._aside.shutdown()
         self.reconciler._acts = replace(self.reconciler._acts, aside=Inline())  # type: ignore[arg-type]
         self.reconciler._memory._clock = lambda: s.now_s
