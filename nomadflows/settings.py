@@ -34,6 +34,8 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "deaf_after": (float, "number of seconds"),
     "stalled_after": (float, "number of seconds"),
     "tick_jitter": (float, "number of seconds"),
+    "object_ttl": (float, "number of seconds"),
+    "object_bytes": (int, "whole number"),
     "webhooks_per_minute": (int, "whole number"),
     "container_user": (int, "whole number"),
 }
@@ -98,6 +100,9 @@ class Settings:
     artifact_url: str = ""  # where deploy puts packed components and nodes fetch them; "": <component_api>/artifacts
     artifact_authorization: str = field(default="", repr=False)  # header of deploy's requests to another store
     artifact_dir: str = ""  # where the component API keeps them; "": <home>/artifacts
+    object_dir: str = ""  # large bodies and attachments, for all controllers and gateways; "": <home>/objects
+    object_ttl: float = 604_800.0  # seconds they are kept, unless whoever makes one says so
+    object_bytes: int = 1_000_000_000  # that one may have
     component_fetch: str = "cache"  # "cache": unpacked once on a node; "nomad": by Nomad, for each process
     component_cache: str = ""  # where nodes unpack them; "": <home>/components
     datacenters: str = "*"
@@ -116,6 +121,10 @@ class Settings:
     @property
     def artifact_folder(self) -> Path:
         return Path(self.artifact_dir).expanduser() if self.artifact_dir else home() / "artifacts"
+
+    @property
+    def object_folder(self) -> Path:
+        return Path(self.object_dir).expanduser() if self.object_dir else home() / "objects"
 
     @property
     def cache_folder(self) -> Path:

@@ -11,19 +11,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from nomadflows.artifact.shelf import Shelf
 from nomadflows.broker.address import Address
 from nomadflows.broker.pipeline import Pipeline
 from nomadflows.clients import per_thread
 from nomadflows.gateway import metrics
-from nomadflows.gateway.artifacts import Artifacts
-from nomadflows.gateway.component_api import ComponentApi
 from nomadflows.gateway.directory import Directory, FlowReader
 from nomadflows.gateway.hooks import PREFIX, Hooks, Receive, Scope, Send
 from nomadflows.gateway.identity import claims_version
 from nomadflows.gateway.replies import Replies
 from nomadflows.gateway.rest.application import Rest
 from nomadflows.gateway.rest.table import OPERATIONS
+from nomadflows.gateway.step_routes import step_routes
 from nomadflows.model.names import vhost
 from nomadflows.settings import Settings
 
@@ -46,9 +44,7 @@ class Gateway:
         self._address = Address.parse(settings.amqp_uri)
         self._hooks = Hooks(self._directory, self._publisher, self._replies, per_minute=settings.webhooks_per_minute)
         self._rest = Rest(clients, OPERATIONS)
-        component_api = ComponentApi(lambda: clients().store, lambda: clients().vault, lambda: clients().broker)
-        artifacts = Artifacts(Shelf(settings.artifact_folder), lambda: clients().vault)
-        self._others = Starlette(routes=[*component_api.routes, *artifacts.routes, *health_routes()])
+        self._others = Starlette(routes=[*step_routes(settings, clients), *health_routes()])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):

@@ -21,13 +21,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nomadflows.broker.broker import Broker
+from nomadflows.broker.wire import new_id
 from nomadflows.gateway import calls, startup_state
 from nomadflows.gateway.accounts import Accounts, keys_of
+from nomadflows.gateway.addresses import Addresses
 from nomadflows.gateway.identity import Identity
 from nomadflows.model.errors import Conflict, InputError, NomadflowsError, NotFound, ServerRefused, ServerUnreachable
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import RunStep, expand
 from nomadflows.model.names import SNAPSHOT_QUEUE, FlowRef, VersionRef
+from nomadflows.objects.signature import Object
 from nomadflows.store.documents import FlowRecord
 from nomadflows.store.store import Store
 from nomadflows.vault.client import Vault
@@ -37,6 +40,7 @@ log = structlog.get_logger()
 _SNAPSHOTS_WAIT_S: Final = 2.0
 _LARGEST_BODY: Final = 1_048_576
 _VERSIONS_KEPT: Final = 1_000
+_UPLOAD_S: Final = 18_000
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 
 _Handler = Callable[[VersionRef, Request, bytes], Response]
@@ -49,9 +53,19 @@ class TooLargeError(Exception):
 class ComponentApi:
     """The handlers, as `routes` of an ASGI application. Clients are asked for in each request's thread."""
 
-    def __init__(self, store: Callable[[], Store], vault: Callable[[], Vault], broker: Callable[[], Broker]) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        vault: Callable[[], Vault],
+        broker: Callable[[], Broker],
+        *,
+        addresses: Addresses,
+        object_ttl_s: float,
+    ) -> None:
         self._store = store
         self._broker = broker
+        self._addresses = addresses
+        self._object_ttl_s = object_ttl_s
         self._identity = Identity(vault, self._forget)
         self._accounts = Accounts(vault)
         self._lock = threading.Lock()
@@ -67,6 +81,8 @@ class ComponentApi:
             self._route("/v1/accounts/{name}", "PUT", self._update_account),
             self._route(secret, "GET", self._secret),
             self._route(f"{secret}/refresh", "POST", self._secret),
+            self._route("/v1/resources/s3/signed-url", "POST", self._signed_url),
+            self._route("/v2/resources/storage/signed-url", "POST", self._signed_url),
             self._route("/v2/flows", "GET", self._flows),
             self._route("/v2/flows/", "GET", self._flows),
             self._route("/v2/flows/{flow}", "GET", self._flow),
@@ -206,6 +222,20 @@ class ComponentApi:
         """`refresh` answers the same: what Vault has now, whoever renewed it."""
         steps = self._steps_of(version).values()
         return JSONResponse(self._accounts.secret(version, steps, request.path_params["name"]), headers=_PRIVATE)
+
+    # ── attachments ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _signed_url(self, version: VersionRef, _request: Request, _body: bytes) -> Response:
+        """Two addresses of an object that is not there yet. What is put there can be read as long as it is kept."""
+        named, now = Object(version.workspace, new_id()), time.time()
+        return JSONResponse(
+            {
+                "put_url": self._addresses.of("PUT", named, now + _UPLOAD_S),
+                "get_url": self._addresses.of("GET", named, now + _UPLOAD_S + self._object_ttl_s),
+                "expires": _UPLOAD_S,
+            },
+            headers=_PRIVATE,
+        )
 
     # ── flows of the workspace, by name ───────────────────────────────────────────────────────────────────
 

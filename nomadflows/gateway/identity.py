@@ -1,4 +1,5 @@
-"""Which flow version a step process belongs to: HTTP Basic with the key that Vault keeps for that version."""
+"""Which flow version a step process belongs to: HTTP Basic with the key that Vault keeps for that version, or a bearer
+token made of that key."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nomadflows.model.names import VersionRef, parse_api_user
+from nomadflows.objects.signature import token_key
 from nomadflows.vault.client import Vault
 
 _KEY_KEPT_S: Final = 60.0
@@ -30,15 +32,24 @@ class Identity:
     def of(self, authorization: str) -> VersionRef | None:
         """The version that an `Authorization` header proves; None if it proves none."""
         version, key = _claimed(authorization)
-        return version if version is not None and self._is_key(version, key) else None
+        return version if version is not None and self._is_key(version, lambda known: _same(known, key)) else None
 
-    def _is_key(self, version: VersionRef, key: str) -> bool:
+    def of_token(self, authorization: str) -> VersionRef | None:
+        """The same for the token by which steps speak to the object store."""
+        scheme, _, token = authorization.partition(" ")
+        user, _, key = token.rpartition(".")
+        version = parse_api_user(user) if scheme.lower() == "bearer" else None
+        if version is None:
+            return None
+        return version if self._is_key(version, lambda known: _same(token_key(known), key)) else None
+
+    def _is_key(self, version: VersionRef, is_made_of: Callable[[str], bool]) -> bool:
         """Kept in memory for a minute. One that does not fit is read again, at most once a second: a flow that was
         stopped and started has a new key under its old name."""
         with self._lock:
             read_at, known = self._keys.get(version, (-_KEY_KEPT_S, ""))
         age = time.monotonic() - read_at
-        fits = bool(known) and secrets.compare_digest(known.encode(), key.encode())
+        fits = bool(known) and is_made_of(known)
         if age < (_KEY_KEPT_S if fits else _LOOK_AGAIN_S):
             return fits
         secret = self._vault().find_version_secret(version)
@@ -47,7 +58,11 @@ class Identity:
             self._renewed(version)
         with self._lock:
             self._keys[version] = (time.monotonic(), known)
-        return bool(known) and secrets.compare_digest(known.encode(), key.encode())
+        return bool(known) and is_made_of(known)
+
+
+def _same(one: str, other: str) -> bool:
+    return secrets.compare_digest(one.encode(), other.encode())
 
 
 def claims_version(authorization: str) -> bool:

@@ -12,17 +12,17 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from nomadflows.artifact.shelf import Shelf
 from nomadflows.clients import per_thread
-from nomadflows.gateway.artifacts import Artifacts
-from nomadflows.gateway.component_api import ComponentApi
 from nomadflows.gateway.connection import Connection
+from nomadflows.gateway.step_routes import object_store, step_routes
 from nomadflows.model.errors import InputError
+from nomadflows.objects.store import ObjectStore
 from nomadflows.settings import Settings
 
 log = structlog.get_logger()
 
 _PAUSE_S: Final = 1.0
+_SWEEP_S: Final = 3_600.0
 
 
 def serve_component_api(settings: Settings, stop: threading.Event, also: Sequence[Route] = ()) -> threading.Thread:
@@ -31,19 +31,30 @@ def serve_component_api(settings: Settings, stop: threading.Event, also: Sequenc
 
     A port that another process of this host holds is waited for: it is free once that one ends.
     """
-    clients = per_thread(settings)
-    api = ComponentApi(lambda: clients().store, lambda: clients().vault, lambda: clients().broker)
     host, _, port = settings.component_api_bind.rpartition(":")
     if not host or not port.isdecimal():
         raise InputError(f"component_api_bind: expected host:port, not {settings.component_api_bind!r}")
-    artifacts = Artifacts(Shelf(settings.artifact_folder), lambda: clients().vault)
-    app = Starlette(routes=[*api.routes, *artifacts.routes, *also])
+    app = Starlette(routes=[*step_routes(settings, per_thread(settings)), *also])
     config = uvicorn.Config(
         app, host=host, port=int(port), http=Connection, ws="none", log_config=None, access_log=False, lifespan="off"
     )
+    sweep = (object_store(settings), stop)
+    threading.Thread(target=_keep_sweeping, args=sweep, name="object-sweep", daemon=True).start()
     thread = threading.Thread(target=_keep_serving, args=(config, stop), name="component-api", daemon=True)
     thread.start()
     return thread
+
+
+def _keep_sweeping(store: ObjectStore, stop: threading.Event) -> None:
+    """What has expired is not given out any more, swept or not: this frees the disk."""
+    while True:
+        try:
+            if count := store.sweep():
+                log.info("expired objects were removed", files=count)
+        except OSError as error:
+            log.warning("the folder of objects cannot be swept", error=error.strerror)
+        if stop.wait(_SWEEP_S):
+            return
 
 
 def _keep_serving(config: uvicorn.Config, stop: threading.Event) -> None:

@@ -1,6 +1,6 @@
 """The environment of a step process: what the component contract asks for, without its secrets.
 
-Secrets (the broker's address with its password, the API key, the message key) are not here: Nomad's client
+Secrets (the broker's address with its password, the API key, the object store's token, the message key) are not here: Nomad's client
 reads them from Vault when the task starts. The step's configuration is not here either; the process asks the
 component API for it.
 """
@@ -33,6 +33,10 @@ _FIXED: Final[dict[str, str]] = {
     "NO_SELF_PASSTRHOUGH": "true",  # sic: so the contract spells it
 }
 
+# The most that the client of the object store in Node's library takes: it gives up after so many tries, and a store
+# that is restarted should not fail a message.
+_PATIENT: Final = {"REQUEST_MAX_RETRY": "4", "REQUEST_TIMEOUT": "20000"}
+
 
 def step_env(
     version: VersionRef, step: RunStep, component: ComponentVersion, site: Site, component_dir: str | Runtime
@@ -49,6 +53,7 @@ def step_env(
         "COMP_ID": component.name,
         "FUNCTION": step.function,
         "API_URI": site.component_api.rstrip("/"),
+        "OBJECT_STORAGE_URI": site.component_api.rstrip("/"),
         "API_USERNAME": version.api_user,
         "LISTEN_MESSAGES_ON": version.queue(step.id),
         "PUBLISH_MESSAGES_TO": version.exchange,
@@ -65,7 +70,7 @@ def step_env(
 
 
 def _own(step: RunStep, component: ComponentVersion, component_dir: str | Runtime) -> dict[str, str | Runtime]:
-    own: dict[str, str | Runtime] = {}
+    own: dict[str, str | Runtime] = {} if component.language == "python" else dict(_PATIENT)
     if component_dir:
         own["NOMADFLOWS_COMPONENT_DIR"] = component_dir
     if step.credential and component.language in CREDENTIAL_BY_FILE:

@@ -77,6 +77,7 @@ def render_job(
         description=_shown(version, kind, steps, description),
         link=f"{site.ui_base.rstrip('/')}/{version.workspace}/{version.flow}/" if site.ui_base else "",
         amqp_uri=_amqp_uri(version, site),
+        object_token=object_token(version),
         secret=secret_of(site, version.secret_path),
         network=site.network,
         user=site.container_user,
@@ -129,6 +130,11 @@ def _amqp_uri(version: VersionRef, site: Site) -> str:
     return (
         f"{scheme}://{version.broker_user}:%s@{address}/{names.vhost(version.workspace)}?frameMax=131072&heartbeat=30"
     )
+
+
+def object_token(version: VersionRef) -> str:
+    """What a step shows to the object store, with `%s` for what is made of its key."""
+    return f"{version.api_user}.%s"
 
 
 def _shown(version: VersionRef, kind: Kind, steps: Sequence[RunStep], description: str) -> Shown:

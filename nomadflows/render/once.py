@@ -17,7 +17,7 @@ from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
 from nomadflows.render.escape import Name, Runtime, Shown
-from nomadflows.render.job import Site, check_names, process_values, secret_of, template
+from nomadflows.render.job import Site, check_names, object_token, process_values, secret_of, template
 from nomadflows.render.process import launch
 from nomadflows.render.process import question as program
 
@@ -108,6 +108,7 @@ def _render(version: VersionRef, job_id: str, env: dict[str, str | Runtime], sit
         user=site.container_user,
         vault_role=version.vault_role,
         secret=secret_of(site, version.secret_path),
+        object_token=object_token(version),
         env=[(Name(name, max(map(len, env))), value) for name, value in env.items() if value != ""],
         **{"result_url": "", **values},
     )

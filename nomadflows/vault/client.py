@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 SERVER: Final = "Vault"
 _ARTIFACTS: Final = "_artifacts"  # below the KV mount; no workspace is called so
+_OBJECTS: Final = "_objects"
 _NONE_YET: Final = 0  # compare-and-set of KV v2: only if there is none
 _HINT: Final = "`nomadflows dev up` starts a local one; VAULT_ADDR names another; `nomadflows doctor` looks closer"
 _MAY_NOT: Final = "set VAULT_TOKEN to a token that may do this"
@@ -111,6 +112,10 @@ class Vault:
     def artifact_key(self) -> str:
         """What changes of the artifact store are signed with. Made at the first call."""
         return self._made_once(_ARTIFACTS, lambda data: str(data["key"]), lambda: {"key": secrets.token_urlsafe(32)})
+
+    def object_key(self) -> str:
+        """What addresses of objects are signed with. Made at the first call."""
+        return self._made_once(_OBJECTS, lambda data: str(data["key"]), lambda: {"key": secrets.token_urlsafe(32)})
 
     def find_version_secret(self, version: VersionRef) -> VersionSecret | None:
         """As it is; None if the version has none (not started yet, or cleaned up)."""

@@ -8,6 +8,7 @@ import pytest
 
 from nomadflows.cluster import Nomad
 from nomadflows.model.names import FlowRef
+from nomadflows.objects.signature import token_of
 from nomadflows.vault.client import Vault
 from tests.stack.nomad_world import alive, eventually, flow, gone_after, program, step
 
@@ -69,9 +70,11 @@ def test_a_step_gets_its_secrets_and_no_token(stack, nomad, vault, tmp_path):
         f"amqp://default.render-secrets.v1:{secret.amqp_password}@127.0.0.1:5672/nomadflows.default?frameMax=131072&heartbeat=30"
     )
     assert json.loads((tmp_path / "credential").read_text()) == {"url": "sqlite:///x", "password": PASSWORD}
+    token = env.pop("ELASTICIO_OBJECT_STORAGE_TOKEN")
+    assert token == token_of(VERSION.api_user, secret.api_key)
     assert not [name for name in env if "TOKEN" in name]
     assert PASSWORD not in env.values()
-    for hidden in (secret.amqp_password, secret.api_key, secret.crypto_password):
+    for hidden in (secret.amqp_password, secret.api_key, secret.crypto_password, token):
         assert hidden not in json.dumps(registered.raw)
 
 

@@ -71,6 +71,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_COMP_ID                    = "files"
         ELASTICIO_FUNCTION                   = "watch"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "default.orders-to-warehouse.v3"
         ELASTICIO_LISTEN_MESSAGES_ON         = "orders-to-warehouse.v3.orders"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "orders-to-warehouse.v3"
@@ -116,6 +117,7 @@ job "orders-to-warehouse.v3" {
           {{ with secret "nomadflows/data/default/_versions/orders-to-warehouse.v3" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://default.orders-to-warehouse.v3:%s@127.0.0.1:5672/nomadflows.default?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "default.orders-to-warehouse.v3.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -180,6 +182,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_COMP_ID                    = "mapper"
         ELASTICIO_FUNCTION                   = "map"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "default.orders-to-warehouse.v3"
         ELASTICIO_LISTEN_MESSAGES_ON         = "orders-to-warehouse.v3.mapper:orders:enrich"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "orders-to-warehouse.v3"
@@ -225,6 +228,7 @@ job "orders-to-warehouse.v3" {
           {{ with secret "nomadflows/data/default/_versions/orders-to-warehouse.v3" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://default.orders-to-warehouse.v3:%s@127.0.0.1:5672/nomadflows.default?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "default.orders-to-warehouse.v3.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -289,6 +293,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_COMP_ID                    = "jsonata"
         ELASTICIO_FUNCTION                   = "transform"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "default.orders-to-warehouse.v3"
         ELASTICIO_LISTEN_MESSAGES_ON         = "orders-to-warehouse.v3.enrich"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "orders-to-warehouse.v3"
@@ -334,6 +339,7 @@ job "orders-to-warehouse.v3" {
           {{ with secret "nomadflows/data/default/_versions/orders-to-warehouse.v3" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://default.orders-to-warehouse.v3:%s@127.0.0.1:5672/nomadflows.default?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "default.orders-to-warehouse.v3.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -398,6 +404,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_COMP_ID                    = "mapper"
         ELASTICIO_FUNCTION                   = "map"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "default.orders-to-warehouse.v3"
         ELASTICIO_LISTEN_MESSAGES_ON         = "orders-to-warehouse.v3.mapper:enrich:store"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "orders-to-warehouse.v3"
@@ -443,6 +450,7 @@ job "orders-to-warehouse.v3" {
           {{ with secret "nomadflows/data/default/_versions/orders-to-warehouse.v3" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://default.orders-to-warehouse.v3:%s@127.0.0.1:5672/nomadflows.default?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "default.orders-to-warehouse.v3.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -507,6 +515,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_COMP_ID                    = "sql"
         ELASTICIO_FUNCTION                   = "upsert"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "default.orders-to-warehouse.v3"
         ELASTICIO_LISTEN_MESSAGES_ON         = "orders-to-warehouse.v3.store"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "orders-to-warehouse.v3"
@@ -553,6 +562,7 @@ job "orders-to-warehouse.v3" {
           {{ with secret "nomadflows/data/default/_versions/orders-to-warehouse.v3" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://default.orders-to-warehouse.v3:%s@127.0.0.1:5672/nomadflows.default?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "default.orders-to-warehouse.v3.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}

@@ -71,6 +71,7 @@ job "live-orders.v12" {
         ELASTICIO_COMP_ID                    = "webhook"
         ELASTICIO_FUNCTION                   = "receive"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "sales.live-orders.v12"
         ELASTICIO_LISTEN_MESSAGES_ON         = "live-orders.v12.hook"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "live-orders.v12"
@@ -116,6 +117,7 @@ job "live-orders.v12" {
           {{ with secret "nomadflows/data/sales/_versions/live-orders.v12" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://sales.live-orders.v12:%s@127.0.0.1:5672/nomadflows.sales?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "sales.live-orders.v12.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -181,6 +183,7 @@ job "live-orders.v12" {
         ELASTICIO_COMP_ID                    = "splitter"
         ELASTICIO_FUNCTION                   = "split"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "sales.live-orders.v12"
         ELASTICIO_LISTEN_MESSAGES_ON         = "live-orders.v12.split"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "live-orders.v12"
@@ -196,6 +199,8 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        REQUEST_MAX_RETRY                    = "4"
+        REQUEST_TIMEOUT                      = "20000"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/splitter/2.0.1"
       }
 
@@ -226,6 +231,7 @@ job "live-orders.v12" {
           {{ with secret "nomadflows/data/sales/_versions/live-orders.v12" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://sales.live-orders.v12:%s@127.0.0.1:5672/nomadflows.sales?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "sales.live-orders.v12.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -316,6 +322,7 @@ job "live-orders.v12" {
         ELASTICIO_COMP_ID                    = "edi"
         ELASTICIO_FUNCTION                   = "send"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "sales.live-orders.v12"
         ELASTICIO_LISTEN_MESSAGES_ON         = "live-orders.v12.send"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "live-orders.v12"
@@ -331,6 +338,8 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        REQUEST_MAX_RETRY                    = "4"
+        REQUEST_TIMEOUT                      = "20000"
         NOMADFLOWS_COMPONENT_DIR             = "/home/node/app"
       }
 
@@ -361,6 +370,7 @@ job "live-orders.v12" {
           {{ with secret "nomadflows/data/sales/_versions/live-orders.v12" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://sales.live-orders.v12:%s@127.0.0.1:5672/nomadflows.sales?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "sales.live-orders.v12.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -462,6 +472,7 @@ job "live-orders.v12" {
         ELASTICIO_COMP_ID                    = "tally"
         ELASTICIO_FUNCTION                   = "count"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "sales.live-orders.v12"
         ELASTICIO_LISTEN_MESSAGES_ON         = "live-orders.v12.count"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "live-orders.v12"
@@ -508,6 +519,7 @@ job "live-orders.v12" {
           {{ with secret "nomadflows/data/sales/_versions/live-orders.v12" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://sales.live-orders.v12:%s@127.0.0.1:5672/nomadflows.sales?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "sales.live-orders.v12.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
@@ -585,6 +597,7 @@ job "live-orders.v12" {
         ELASTICIO_COMP_ID                    = "log"
         ELASTICIO_FUNCTION                   = "write"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
+        ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
         ELASTICIO_API_USERNAME               = "sales.live-orders.v12"
         ELASTICIO_LISTEN_MESSAGES_ON         = "live-orders.v12.complain"
         ELASTICIO_PUBLISH_MESSAGES_TO        = "live-orders.v12"
@@ -631,6 +644,7 @@ job "live-orders.v12" {
           {{ with secret "nomadflows/data/sales/_versions/live-orders.v12" }}{{ with .Data.data }}
           ELASTICIO_AMQP_URI={{ .amqp_password | urlquery | printf "amqp://sales.live-orders.v12:%s@127.0.0.1:5672/nomadflows.sales?frameMax=131072&heartbeat=30" | toJSON }}
           ELASTICIO_API_KEY={{ .api_key | toJSON }}
+          ELASTICIO_OBJECT_STORAGE_TOKEN={{ .api_key | hmacSHA256Hex "objects" | printf "sales.live-orders.v12.%s" | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_PASSWORD={{ .crypto_password | toJSON }}
           ELASTICIO_MESSAGE_CRYPTO_IV={{ .crypto_iv | toJSON }}
           {{ end }}{{ end }}
