@@ -52,7 +52,6 @@ class _Lane:
 
     def __init__(self, channel: Any, address: Address) -> None:
         self.channel = channel
-        self.bound: set[str] = set()
         self._address = address
         self._sent = 0
         self._open: dict[int, asyncio.Future[bool]] = {}
@@ -128,7 +127,7 @@ class Pipeline:
         self._refused: tuple[float, NomadflowsError] | None = None
         self._lanes: dict[str, _Lane] = {}
         self._making: dict[str, asyncio.Task[_Lane]] = {}
-        self._reply_queue: asyncio.Task[str] | None = None
+        self._listening: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def publish(self, exchange: str, key: str, body: bytes, headers: dict[str, Any]) -> bool:
         """True once the broker has it, False when a queue is full."""
@@ -144,14 +143,11 @@ class Pipeline:
             raise of_channel(self._address, error) from error
 
     async def listen(self, exchange: str, key: str) -> None:
-        """From now on, what is published to the exchange with that key comes to `on_reply`."""
+        """From now on, what comes to the exchange with that key comes to `on_reply`. Asked of the broker once for each
+        connection: the exchange is one that stays."""
         try:
             async with asyncio.timeout(self._timeout):
-                lane = await self._lane(exchange)
-                queue = await self._replies()
-                if key not in lane.bound:
-                    await lane.ask(lambda done: lane.channel.queue_bind(queue, exchange, key, callback=done))
-                    lane.bound.add(key)
+                await self._replies(exchange, key)
         except TimeoutError:
             raise self._late() from None
         except pika.exceptions.AMQPError as error:
@@ -200,7 +196,7 @@ class Pipeline:
         for exchange, lane in list(self._lanes.items()):
             if not lane.usable:
                 del self._lanes[exchange]
-            elif len(self._lanes) >= _MOST_CHANNELS and lane.idle and not lane.bound:
+            elif len(self._lanes) >= _MOST_CHANNELS and lane.idle:
                 del self._lanes[exchange]
                 lane.channel.close()
 
@@ -210,13 +206,14 @@ class Pipeline:
         connection.channel(on_open_callback=lambda found: None if future.done() else future.set_result(found))
         return await future
 
-    async def _replies(self) -> str:
-        """The queue for answers: this connection's alone, gone with it."""
-        if self._reply_queue is None or (self._reply_queue.done() and self._reply_queue.exception()):
-            self._reply_queue = asyncio.create_task(self._declare_replies())
-        return await asyncio.shield(self._reply_queue)
+    async def _replies(self, exchange: str, key: str) -> None:
+        """A queue for answers: this connection's alone, gone with it."""
+        task = self._listening.get((exchange, key))
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._listening[exchange, key] = asyncio.create_task(self._bind_replies(exchange, key))
+        await asyncio.shield(task)
 
-    async def _declare_replies(self) -> str:
+    async def _bind_replies(self, exchange: str, key: str) -> None:
         async with asyncio.timeout(self._timeout):
             lane = _Lane(await self._channel(), self._address)
             channel = lane.channel
@@ -224,12 +221,12 @@ class Pipeline:
                 lambda done: channel.queue_declare("", exclusive=True, auto_delete=True, callback=done)
             )
             queue = str(frame.method.queue)
+            await lane.ask(lambda done: channel.queue_bind(queue, exchange, key, callback=done))
             await lane.ask(
                 lambda done: channel.basic_consume(
                     queue, self._take_reply, auto_ack=True, exclusive=True, callback=done
                 )
             )
-        return queue
 
     def _take_reply(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
         self._on_reply(properties.headers or {}, body)
@@ -277,7 +274,7 @@ class Pipeline:
             return
         self._connection = None
         self._lanes.clear()
-        self._reply_queue = None
+        self._listening.clear()
         self._refused = (
             asyncio.get_running_loop().time() - _PAUSE_S,
             ConnectionLost(SERVER, str(self._address), innermost(reason)),

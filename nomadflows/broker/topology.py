@@ -5,6 +5,7 @@
     publishers ──▶ <flow>.v<n> (topic) ─┬─ <step>.input, <prev>.data ──▶ <flow>.v<n>.<step>   a queue per step
                           │             ├─ *.error ────────────────────▶ <flow>.errors
        nobody is bound    │             ├─ *.snapshot ─────────────────▶ nomadflows.snapshots
+                          │             ├─ gateway.*.reply ────────────▶ nomadflows.replies ──▶ a queue per gateway
                           ▼             ├─ <last step>.data ───────────▶ nomadflows.sink      keeps nothing
               nomadflows.unrouted       └─ <flow>.v<n>.*.rebound ──┬───▶ <flow>.v<n>.rebounds.waiting   copies
                                                                    ▼
@@ -41,6 +42,8 @@ from nomadflows.model.names import (
     REBOUND,
     REBOUND_LATE,
     REBOUNDED,
+    REPLIES,
+    REPLY_PATTERN,
     SINK_QUEUE,
     SNAPSHOT_QUEUE,
     UNROUTED,
@@ -162,6 +165,7 @@ def workspace_topology(*, rebound_second_ms: int = 1_000) -> Topology:
             Exchange(REBOUND, "headers", arguments({"alternate-exchange": REBOUND_LATE})),
             Exchange(REBOUND_LATE, "fanout"),
             Exchange(REBOUNDED, "topic", arguments({"alternate-exchange": FORGOTTEN})),
+            Exchange(REPLIES, "topic", arguments({"alternate-exchange": FORGOTTEN})),
         ),
         rebound_queues=tuple(
             _delay_queue(seconds, rebound_second_ms) for seconds in (*REBOUND_SECONDS, REBOUND_SECONDS_LATE)
@@ -295,10 +299,11 @@ def _step_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[Bi
 
 
 def _record_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[Binding]:
-    """Errors and snapshots. An error handler gets no error of its own or of the steps it feeds: that would go
+    """Errors, snapshots, answers to waiting callers. An error handler gets no error of its own or of the steps it feeds: that would go
     round for ever."""
     yield Binding(version.exchange, version.ref.errors_queue, "*.error")
     yield Binding(version.exchange, SNAPSHOT_QUEUE, "*.snapshot")
+    yield Binding(version.exchange, REPLIES, REPLY_PATTERN, to="exchange")
     for handler in (step for step in steps if step.error_handler):
         fed = _fed_by(handler.id, steps)
         for step in steps:

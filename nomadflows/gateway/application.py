@@ -64,7 +64,7 @@ class Gateway:
                 vhost(workspace),
                 self._settings.timeout,
                 on_reply=self._replies.take,
-                on_lost=self._replies.lost,
+                on_lost=lambda: self._replies.lost(workspace),
             )
         return found
 

@@ -24,7 +24,7 @@ from nomadflows.gateway.directory import Directory, Target, explain
 from nomadflows.gateway.limits import DeadCalls, Memory, RateLimit
 from nomadflows.gateway.replies import Replies, too_late
 from nomadflows.model.errors import NomadflowsError, NotFound
-from nomadflows.model.names import FlowRef, input_key
+from nomadflows.model.names import REPLIES, FlowRef, input_key, reply_key
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ class Hooks:
         self._memory = Memory(memory)
         self._arrival_s = arrival_s
         self._clock = clock
-        self.reply_key = f"reply.{secrets.token_hex(8)}"  # this process's own
+        self.reply_key = reply_key(secrets.token_hex(8))  # this process's own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -174,7 +174,7 @@ class Hooks:
                 publisher = self._publishers(ref.workspace)
                 exchange = target.version.exchange
                 if target.answers:
-                    await publisher.listen(exchange, self.reply_key)
+                    await publisher.listen(REPLIES, self.reply_key)
                 queued = await publisher.publish(exchange, input_key(target.trigger), sealed.body, sealed.headers)
             except NotFound:
                 if attempt:
@@ -201,7 +201,7 @@ class Hooks:
     async def _wait_for_reply(
         self, ref: FlowRef, target: Target, content: dict[str, Any], execution: str, receive: Receive
     ) -> Answer:
-        reply = self._replies.expect(execution, target.crypto)
+        reply = self._replies.expect(execution, ref.workspace, target.crypto)
         metrics.WAITING.inc()
         try:
             refused = await self._publish(ref, target, content, execution)

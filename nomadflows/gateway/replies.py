@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -30,15 +31,22 @@ _OURS: Final = frozenset({
 _NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    workspace: str
+    crypto: Crypto
+    answer: asyncio.Future[Answer]
+
+
 class Replies:
     """One waiting caller an execution. An answer nobody waits for is dropped and counted."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[Crypto, asyncio.Future[Answer]]] = {}
+        self._waiting: dict[str, _Waiting] = {}
 
-    def expect(self, execution: str, crypto: Crypto) -> asyncio.Future[Answer]:
+    def expect(self, execution: str, workspace: str, crypto: Crypto) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[execution] = (crypto, future)
+        self._waiting[execution] = _Waiting(workspace, crypto, future)
         return future
 
     def forget(self, execution: str) -> None:
@@ -47,18 +55,19 @@ class Replies:
     def take(self, headers: Mapping[str, Any], body: bytes) -> None:
         """An answer came from a flow. The first one counts."""
         execution = thread_of(headers)
-        crypto, future = self._waiting.pop(execution, (None, None))
-        if crypto is None or future is None or future.done():
+        waiting = self._waiting.pop(execution, None)
+        if waiting is None or waiting.answer.done():
             metrics.DROPPED.inc()
             return
-        future.set_result(_as_http(crypto, headers, body, execution))
+        waiting.answer.set_result(_as_http(waiting.crypto, headers, body, execution))
 
-    def lost(self) -> None:
-        """The queue of answers is gone, and with it what it held."""
-        waiting, self._waiting = self._waiting, {}
-        for execution, (_, future) in waiting.items():
-            if not future.done():
-                future.set_result(LOST.answer(execution=execution))
+    def lost(self, workspace: str) -> None:
+        """A workspace's queue of answers is gone, and with it what it held."""
+        for execution, waiting in list(self._waiting.items()):
+            if waiting.workspace == workspace:
+                del self._waiting[execution]
+                if not waiting.answer.done():
+                    waiting.answer.set_result(LOST.answer(execution=execution))
 
 
 def too_late(execution: str) -> Answer:

@@ -27,6 +27,14 @@ REBOUND: Final = "nomadflows.rebound"  # exchange that sorts rebounds by iterati
 REBOUND_LATE: Final = "nomadflows.rebound.late"  # its alternate: iterations without a delay of their own
 REBOUNDED: Final = "nomadflows.rebounded"  # exchange to which a rebound goes when its delay is over
 
+REPLIES: Final = "nomadflows.replies"  # exchange of all answers to waiting callers, from any version
+REPLY_PATTERN: Final = "gateway.*.reply"  # three words: no step's key has so many
+
+
+def reply_key(gateway: str) -> str:
+    """Where a gateway wants answers to its requests. `gateway`: a word of its own."""
+    return f"gateway.{gateway}.reply"
+
 
 def vhost(workspace: str) -> str:
     """The RabbitMQ virtual host of a workspace."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests as http
 
+from nomadflows.store.requests import start
 from tests.gateways import Callers, builtins, free_port, gateway
 from tests.world import World, eventually
 
@@ -71,7 +72,7 @@ def test_a_webhook_wakes_a_sleeping_flow_and_ends_with_it(world: World, tmp_path
 def test_a_flow_answers_its_caller_through_any_gateway(world: World) -> None:
     builtins(world)
     world.start_controller()
-    world.start_flow("answering", answering("$uppercase(name)", status=201))
+    flow = world.start_flow("answering", answering("$uppercase(name)", status=201))
     first, second = free_port(), free_port()
     with gateway(world, first) as process, gateway(world, second):
         for port in (first, second, first):
@@ -83,6 +84,13 @@ def test_a_flow_answers_its_caller_through_any_gateway(world: World) -> None:
         answer = http.post(url, json={"name": {"no": "text"}}, timeout=30)
         assert answer.status_code == 500
         assert answer.json()["requestId"] == answer.headers["x-execution-id"]
+        # And after a stop and a start of the same version the gateways that knew it before get its answers
+        world.stop_flow(flow)
+        start(world.store, flow, by="test")
+        world.flow_becomes(flow, "Running", 60)
+        for port in (first, second):
+            url = f"http://127.0.0.1:{port}/hook/default/answering"
+            eventually("the flow is known again", lambda: http.post(url, json={"name": "pia"}, timeout=30).ok, 10)
         # And when one gateway goes the other answers
         process.kill()
         process.wait()

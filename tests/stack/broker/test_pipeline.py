@@ -13,10 +13,13 @@ from nomadflows.broker.broker import Broker
 from nomadflows.broker.pipeline import Pipeline
 from nomadflows.model.errors import NotFound, ServerUnreachable
 from nomadflows.model.limits import QueueLimits
-from nomadflows.model.names import input_key, vhost
+from nomadflows.model.names import REPLIES, UNROUTED, input_key, reply_key, vhost
 from nomadflows.settings import Settings
 
 from .conftest import Flow, until
+
+
+MINE = reply_key("mine")
 
 
 class Caller:
@@ -88,20 +91,49 @@ def test_an_exchange_that_goes_ends_nobody_else_s_publishing(run: Callable[..., 
     run(gone)
 
 
-def test_answers_come_back_over_the_flow_s_exchange(run: Callable[..., Caller]) -> None:
+def test_answers_come_back_from_any_version_that_was_there_before_or_not(
+    run: Callable[..., Caller], make_flow: Callable[..., Flow]
+) -> None:
     async def answered(caller: Caller) -> None:
-        exchange = caller.flow.version.exchange
-        await asyncio.gather(*(caller.pipeline.listen(exchange, "reply.mine") for _ in range(3)))
-        caller.flow.put("reply.mine", b"yours", threadId="1")
-        caller.flow.put("reply.another", b"not yours", threadId="2")
+        await asyncio.gather(*(caller.pipeline.listen(REPLIES, MINE) for _ in range(3)))
+        caller.flow.put(MINE, b"yours", threadId="1")
+        caller.flow.put(reply_key("another"), b"not yours", threadId="2")
+        await caller.until(lambda: caller.replies)
+        # And after the version was stopped and started, and from its successor
+        caller.flow.broker.delete_version(caller.flow.version, caller.flow.topology)
+        for number in (1, 2):
+            await caller.pipeline.listen(REPLIES, MINE)
+            make_flow(number=number).put(MINE, b"again", threadId=str(number))
+        await caller.until(lambda: len(caller.replies) == 3)
+        # And an answer nobody waits for is in nobody's way
+        assert caller.flow.broker.waiting(caller.flow.version.workspace, UNROUTED) == 0
+
+    assert run(answered).replies == [("1", b"yours"), ("1", b"again"), ("2", b"again")]
+
+
+def test_channels_of_exchanges_not_used_lately_are_spared(
+    run: Callable[..., Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nomadflows.broker.pipeline._MOST_CHANNELS", 3)
+
+    async def many(caller: Caller) -> None:
+        await caller.pipeline.listen(REPLIES, MINE)
+        for _ in range(10):
+            assert await caller.call()
+            for number in range(5):
+                assert await caller.pipeline.publish("amq.topic", str(number), b"{}", {})
+                with pytest.raises(NotFound):
+                    await caller.pipeline.publish(f"nowhere.v{number}", "a.input", b"{}", {})
+        assert len(caller.pipeline._lanes) <= 3
+        caller.flow.put(MINE, b"yours", threadId="1")
         await caller.until(lambda: caller.replies)
 
-    assert run(answered).replies == [("1", b"yours")]
+    run(many)
 
 
 def test_a_connection_that_is_cut_is_told_and_opened_again(run: Callable[..., Caller]) -> None:
     async def cut(caller: Caller) -> None:
-        await caller.pipeline.listen(caller.flow.version.exchange, "reply.mine")
+        await caller.pipeline.listen(REPLIES, MINE)
         caller.pipeline._connection._transport._sock.shutdown(socket.SHUT_RDWR)
         await caller.until(lambda: caller.lost == 1)
         async with asyncio.timeout(10):
@@ -111,8 +143,8 @@ def test_a_connection_that_is_cut_is_told_and_opened_again(run: Callable[..., Ca
                     break
                 except ServerUnreachable:
                     await asyncio.sleep(0.05)
-        await caller.pipeline.listen(caller.flow.version.exchange, "reply.mine")
-        caller.flow.put("reply.mine", b"again", threadId="1")
+        await caller.pipeline.listen(REPLIES, MINE)
+        caller.flow.put(MINE, b"again", threadId="1")
         await caller.until(lambda: caller.replies)
 
     assert run(cut).lost == 1

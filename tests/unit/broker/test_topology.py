@@ -21,11 +21,13 @@ from nomadflows.model.names import (
     REBOUND,
     REBOUND_LATE,
     REBOUNDED,
+    REPLIES,
     SINK_QUEUE,
     SNAPSHOT_QUEUE,
     UNROUTED,
     WAKE_QUEUE,
     VersionRef,
+    reply_key,
 )
 
 VERSION = VersionRef("default", "orders", 3)
@@ -70,6 +72,7 @@ def test_errors_snapshots_and_rebounds_have_their_places() -> None:
     made = topology(VERSION, fan(), LIMITS)
     assert where(made, "orders.v3", "b.error") == {"orders.errors"}
     assert where(made, "orders.v3", "b.snapshot") == {SNAPSHOT_QUEUE}
+    assert where(made, "orders.v3", reply_key("0a")) == {REPLIES}
     assert where(made, "orders.v3", "orders.v3.b.rebound") == {REBOUND, "orders.v3.rebounds.waiting"}
     assert where(made, "orders.v3", "orders.v2.b.rebound") == set()
     assert where(made, REBOUNDED, "orders.v3.b.rebound") == {"orders.returns"}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from nomadflows.broker.wire import encode, encrypt_text
 from nomadflows.gateway.auth import Auth
 from nomadflows.model.errors import InputError, ServerUnreachable
+from nomadflows.model.names import REPLIES
 from tests.unit.gateway.fakes import AWAY, CRYPTO, GONE, REF, Gate, target
 
 URL = "/hook/default/orders"
@@ -309,7 +310,7 @@ def test_shape_a_http_reply(gate: Gate) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-execution-id"] == gate.broker.published[0][3]["threadId"]
     assert {"bad name", "x-bad"}.isdisjoint(answer.headers)
-    assert gate.broker.bound == [("orders.v1", gate.app.reply_key)]
+    assert gate.broker.bound == [(REPLIES, gate.app.reply_key)]
     assert gate.broker.published[0][3]["reply_to"] == gate.app.reply_key
 
 
@@ -372,8 +373,12 @@ def test_a_flow_that_does_not_answer_in_time(gate: Gate) -> None:
 
 def test_a_connection_that_is_lost_while_callers_wait(gate: Gate) -> None:
     gate.flows[REF] = target(answers=True)
-    gate.broker.on_publish = lambda _headers: gate.replies.lost()
+    gate.broker.on_publish = lambda _headers: gate.replies.lost(REF.workspace)
     assert call(gate, json={}).status_code == 502
+    # And one of another workspace is nothing to this one's callers
+    gate.flows[REF] = target(answers=True, reply_timeout_s=0.02)
+    gate.broker.on_publish = lambda _headers: gate.replies.lost("other")
+    assert call(gate, json={}).status_code == 504
 
 
 def test_a_caller_that_hangs_up_leaves_nothing(gate: Gate) -> None:
