@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import socket
 import time
@@ -89,13 +90,16 @@ def test_a_flow_answers_its_caller_through_any_gateway(world: World) -> None:
         start(world.store, flow, by="test")
         world.flow_becomes(flow, "Running", 60)
         for port in (first, second):
-            url = f"http://127.0.0.1:{port}/hook/default/answering"
-            eventually("the flow is known again", lambda: http.post(url, json={"name": "pia"}, timeout=30).ok, 10)
+            eventually("the flow is known again", functools.partial(is_answered, port), 10)
         # And when one gateway goes the other answers
         process.kill()
         process.wait()
         url = f"http://127.0.0.1:{second}/hook/default/answering"
         assert http.post(url, json={"name": "olaf"}, timeout=30).json() == {"hello": "OLAF"}
+
+
+def is_answered(port: int) -> bool:
+    return http.post(f"http://127.0.0.1:{port}/hook/default/answering", json={"name": "pia"}, timeout=30).ok
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])

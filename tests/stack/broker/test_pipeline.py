@@ -18,7 +18,6 @@ from nomadflows.settings import Settings
 
 from .conftest import Flow, until
 
-
 MINE = reply_key("mine")
 
 
