@@ -54,11 +54,13 @@ def is_free(port: int) -> bool:
 
 
 def choose(offset: int = 0) -> Ports:
-    """The defaults moved by `offset`; whatever is taken moves up to the next free port."""
+    """The defaults moved by `offset`; whatever is taken moves up to the next free port. What another home's stack moved
+    to must not be a default: the default stack remembers those, and may be down just now."""
+    kept = set(DEFAULTS.values()) if offset else set()
     chosen: Ports = {}
     for name, default in DEFAULTS.items():
         port = default + offset
-        while port in chosen.values() or not is_free(port):
+        while port in kept or port in chosen.values() or not is_free(port):
             port += 1
             if port > _LAST:
                 raise Refused(f"no free loopback port for {name} between {default + offset} and {_LAST}")

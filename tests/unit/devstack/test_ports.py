@@ -46,6 +46,11 @@ def test_a_taken_port_moves_up(offset: int) -> None:
     assert len(set(chosen.values())) == len(chosen)
 
 
+def test_another_home_never_takes_a_port_of_the_default_stack() -> None:
+    for block in range(10, 610, 10):
+        assert not set(choose(block).values()) & set(DEFAULTS.values())
+
+
 def test_ports_are_remembered(tmp_path: Path, offset: int) -> None:
     layout = Layout(tmp_path)
     first = remembered_or_chosen(layout, offset)
