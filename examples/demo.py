@@ -95,7 +95,7 @@ def tell(folder: Folder) -> str:
     first = fill_warehouse(folder, settings)
     warm_up = flow()["warm_up_s"]
     watch_it_park(settings)
-    wake = wake_it(folder, first)
+    wake = wake_it(folder, settings, first)
     stop_it(settings)
     return (
         f"{first[0]} orders, then {MORE} more after a sleep; warm-up {seconds(warm_up)}, "
@@ -116,11 +116,7 @@ def fill_warehouse(folder: Folder, settings: Settings) -> tuple[int, Decimal]:
     cli("flow", "publish", FLOW, "--note", "demo")
     cli("flow", "start", FLOW, "--wait")
     look("Nomad", f"{settings.nomad_addr}/ui/jobs/{job()}@{WORKSPACE}", "a job with five groups, one process each")
-    look(
-        "Consul",
-        f"{settings.consul_addr}/ui/dc1/kv/{settings.kv_prefix}/flows/{WORKSPACE}/{FLOW}/",
-        "desired, status, events, versions",
-    )
+    look("Consul", kv_page(settings), "desired, status, events, versions")
 
     title("4. A tick now, instead of waiting for the schedule: orders become rows")
     cli("flow", "run-now", FLOW, "--wait")
@@ -129,6 +125,7 @@ def fill_warehouse(folder: Folder, settings: Settings) -> tuple[int, Decimal]:
     cli("flow", "show", FLOW)
     cli("flow", "queues", FLOW)
     cli("flow", "logs", FLOW, "--step", "report", "--tail", "3")
+    look("Consul", f"{kv_page(settings)}snapshots/orders/edit", "what the trigger remembers of the files it has read")
     return expected
 
 
@@ -142,10 +139,12 @@ def watch_it_park(settings: Settings) -> None:
     if running:
         raise DemoFailed(f"Nomad still runs {running} processes of a sleeping flow")
     look("Nomad", f"{settings.nomad_addr}/ui/jobs/{job()}@{WORKSPACE}", "the job is still there, labelled Scaled Down")
+    look("Consul", f"{kv_page(settings)}status/edit", "Sleeping, since when, and the steps with no replica")
 
 
-def wake_it(folder: Folder, first: tuple[int, Decimal]) -> float | None:
+def wake_it(folder: Folder, settings: Settings, first: tuple[int, Decimal]) -> float | None:
     title(f"6. A new file with {MORE} orders: the next tick wakes the flow")
+    print("its schedule would tick at 04:00; `flow run-now` ticks at once", flush=True)
     count, total = write_orders(folder, 2, FIRST + 1, MORE)
     cli("flow", "run-now", FLOW, "--wait")
     await_rows(folder, (first[0] + count, first[1] + total))
@@ -153,6 +152,9 @@ def wake_it(folder: Folder, first: tuple[int, Decimal]) -> float | None:
     until("the wake time is known", 30, lambda: flow()["last_wake_s"] is not None)
     wake: float | None = flow()["last_wake_s"]
     print(f"\nfrom the wake to every step consuming its queue: {seconds(wake)}")
+    cli("why", FLOW)
+    look("Nomad", f"{settings.nomad_addr}/ui/jobs/{job()}@{WORKSPACE}", "the same job, its groups at one process again")
+    look("Consul", f"{kv_page(settings)}events/edit", "each transition with its reason; `why` tells the same")
     return wake
 
 
@@ -165,6 +167,8 @@ def stop_it(settings: Settings) -> None:
     print(f"\nNomad knows no job {name} any more")
     cli("flow", "list")
     cli("flow", "versions", FLOW)
+    look("Nomad", f"{settings.nomad_addr}/ui/jobs?namespace={WORKSPACE}", "no job of this flow")
+    look("Consul", kv_page(settings), "versions and events are kept; status says Stopped")
 
 
 # ── what is driven and looked at ──────────────────────────────────────────────────────────────────────────────
@@ -303,6 +307,11 @@ def give_up(what: str, limit_s: float) -> NoReturn:
 def title(text: str) -> None:
     bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     print(f"\n\n\x1b[1m{text}\x1b[0m" if bold else f"\n\n{text}\n{'─' * len(text)}", flush=True)
+
+
+def kv_page(settings: Settings) -> str:
+    """What Consul's KV browser shows of the flow."""
+    return f"{settings.consul_addr}/ui/dc1/kv/{settings.kv_prefix}/flows/{WORKSPACE}/{FLOW}/"
 
 
 def look(where: str, url: str, what: str = "") -> None:
