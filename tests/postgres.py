@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ def _programs() -> Path | None:
 
 
 @contextmanager
-def private_postgres(folder: Path) -> Iterator[str]:
+def private_postgres() -> Iterator[str]:
     """Address of a database that lives as long as the block; skips without PostgreSQL, fails where CI is set."""
     programs = _programs()
     if programs is None:
@@ -30,9 +31,8 @@ def private_postgres(folder: Path) -> Iterator[str]:
         pytest.fail(problem) if os.environ.get("CI") else pytest.skip(problem)
     # PostgreSQL refuses to run as root; Debian's package has made a user for it.
     as_user = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
-    for place in (folder, *folder.parents[:3]):
-        if place.stat().st_uid == os.getuid() and place != Path("/tmp"):
-            place.chmod(0o755)
+    # Not below pytest's folders, which only the user who runs the tests may enter.
+    folder = Path(tempfile.mkdtemp(prefix="nomadflows-postgres-"))
     if as_user:
         shutil.chown(folder, "postgres")
     with socket.socket() as free:
@@ -50,3 +50,4 @@ def private_postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql://test@127.0.0.1:{port}/postgres"
     finally:
         run("pg_ctl", "stop", "-m", "immediate")
+        shutil.rmtree(folder)

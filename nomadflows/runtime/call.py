@@ -127,9 +127,10 @@ class Call:
         if iteration > settings.rebound_limit:
             self._error_record(RuntimeError("Rebound limit exceeded"))
             return
-        properties = self._step.envelope.rebound(
-            self._work.properties, str(reason), iteration, 2 ** (iteration - 1) * settings.rebound_first_ms
-        )
+        delay_ms = 2 ** (iteration - 1) * settings.rebound_first_ms
+        # (the reason travels with the message; its text may quote it, so that it is no matter for a log)
+        logger.warning("rebound %d of %d: back in %g s", iteration, settings.rebound_limit, delay_ms / 1000)
+        properties = self._step.envelope.rebound(self._work.properties, str(reason), iteration, delay_ms)
         self._post(Output(self._work, settings.rebound_key, self._work.body, properties, mandatory=False))
 
     def _snapshot(self, state: Any) -> None:

@@ -49,8 +49,8 @@ def base(engine: str, stack: Settings) -> str:
 
 
 @pytest.fixture
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with private_postgres(tmp_path_factory.mktemp("postgres")) as address:
+def database() -> Iterator[str]:
+    with private_postgres() as address:
         yield address
 
 

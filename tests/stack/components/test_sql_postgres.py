@@ -14,9 +14,9 @@ from tests.postgres import private_postgres
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Address of a database that lives as long as this module's tests."""
-    with private_postgres(tmp_path_factory.mktemp("postgres")) as address:
+    with private_postgres() as address:
         yield address
 
 
