@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -46,6 +46,13 @@ _PRIVATE: Final = {"Cache-Control": "no-store"}
 _Handler = Callable[[VersionRef, Request, bytes], Response]
 
 
+class _Known(NamedTuple):
+    """Of a version's definition, which never changes."""
+
+    steps: dict[str, RunStep]
+    variables: dict[str, str]
+
+
 class TooLargeError(Exception):
     """A body over what any of these requests has."""
 
@@ -69,7 +76,7 @@ class ComponentApi:
         self._identity = Identity(vault, self._forget)
         self._accounts = Accounts(vault)
         self._lock = threading.Lock()
-        self._steps: OrderedDict[VersionRef, dict[str, RunStep]] = OrderedDict()
+        self._versions: OrderedDict[VersionRef, _Known] = OrderedDict()
         hook = "/sailor-support/hooks/task/{flow}/startup/data"
         secret = "/v2/workspaces/{workspace}/secrets/{name}"  # noqa: S105 - a path
         self.routes = [
@@ -145,7 +152,7 @@ class ComponentApi:
                 "config": config,
                 "snapshot": snapshot.value if snapshot else {},
                 "is_passthrough": step.passthrough,
-                "variables": {},
+                "variables": self._known(version).variables,
             },
             headers=_PRIVATE,
         )
@@ -160,22 +167,26 @@ class ComponentApi:
         return found.language
 
     def _steps_of(self, version: VersionRef) -> dict[str, RunStep]:
+        return self._known(version).steps
+
+    def _known(self, version: VersionRef) -> _Known:
         with self._lock:
-            if version in self._steps:
-                return self._steps[version]
+            if version in self._versions:
+                return self._versions[version]
         document = self._store().version(version)
         if document is None:
             raise NotFound(f"version {version.number} of flow {version.flow} does not exist")
-        steps = {step.id: step for step in expand(FlowDefinition.from_json(document["definition"]))}
+        definition = FlowDefinition.from_json(document["definition"])
+        known = _Known({step.id: step for step in expand(definition)}, definition.variables)
         with self._lock:
-            self._steps[version] = steps
-            while len(self._steps) > _VERSIONS_KEPT:
-                self._steps.popitem(last=False)
-        return steps
+            self._versions[version] = known
+            while len(self._versions) > _VERSIONS_KEPT:
+                self._versions.popitem(last=False)
+        return known
 
     def _forget(self, version: VersionRef) -> None:
         with self._lock:
-            self._steps.pop(version, None)
+            self._versions.pop(version, None)
 
     def _snapshots_settled(self, workspace: str) -> None:
         """A step that starts again must see what its predecessor wrote last, so what still waits for the

@@ -38,6 +38,7 @@ _OURS: Final = (
     "idle_after",
     "retention",
     "limits",
+    "variables",
 )  # of a flow, without a place in the attributes
 _OURS_OF_STEP: Final = ("autoscale", "resources", "min_interval")
 _CREDENTIALS: Final = ("credentials_id", "secret_id")

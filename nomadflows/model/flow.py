@@ -36,6 +36,7 @@ _USE: Final = re.compile(  # component, version, function
 )
 
 MAX_STEPS: Final = 100
+MAX_VARIABLES: Final = 100
 
 
 def _parse_kind(value: object) -> object:
@@ -246,6 +247,12 @@ class FlowDefinition(_Shape):
     )
     retention: Annotated[Duration, Allowed("a duration from 1m to 30d")] = Field(
         default=604_800.0, ge=60, le=2_592_000, description="How long messages of a suspended flow are kept."
+    )
+    variables: Annotated[dict[_Text, _Text], Allowed("text for each name")] = Field(
+        default_factory=dict,
+        max_length=MAX_VARIABLES,
+        description="Texts that mappings and components know by name ($getFlowVariables).",
+        json_schema_extra={"propertyNames": {"pattern": f"^{names.VARIABLE.pattern}$"}},
     )
     elasticio: Annotated[Json, Allowed("what `flow import` kept of a graph")] = Field(
         default_factory=dict, description="What a graph of elastic.io had beside it; nothing runs by it."

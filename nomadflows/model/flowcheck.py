@@ -13,7 +13,8 @@ from nomadflows.model import mapping, schedule
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.flow import FlowDefinition, StepDefinition
 from nomadflows.model.graph import ancestors, cycles, predecessors, routes
-from nomadflows.model.problems import Path, Problem, choices, unknown
+from nomadflows.model.names import VARIABLE
+from nomadflows.model.problems import Path, Problem, choices, shown, unknown
 from nomadflows.model.states import Kind
 
 UNREADABLE: Final = "?"
@@ -25,6 +26,7 @@ Components = Callable[[str], Sequence[ComponentVersion]] | Mapping[str, Sequence
 def check(definition: FlowDefinition, components: Components | None = None) -> Iterator[Problem]:
     """Everything that is wrong with a definition; without components, what can be said without them."""
     yield from _schedule(definition)
+    yield from _variables(definition)
     yield from _ids(definition.steps)
     yield from _first_step(definition.steps[0])
     yield from _error_handlers(definition.steps)
@@ -51,6 +53,13 @@ def _schedule(definition: FlowDefinition) -> Iterator[Problem]:
         yield Problem(("jitter",), "it polls without pause; allowed: jitter in a flow with a schedule")
     if realtime and "idle_after" in definition.model_fields_set:
         yield Problem(("idle_after",), "a realtime flow never sleeps; allowed: idle_after in an ordinary flow")
+
+
+def _variables(definition: FlowDefinition) -> Iterator[Problem]:
+    for name in definition.variables:
+        if not VARIABLE.fullmatch(name):
+            message = f"{shown(name)} is no name of a variable; allowed: 1 to 63 letters, digits and _, first no digit"
+            yield Problem(("variables", name), message)
 
 
 def _ids(steps: Sequence[StepDefinition]) -> Iterator[Problem]:

@@ -14,7 +14,18 @@ from nomadflows.model.yamltree import reads_as_text
 Json = dict[str, Any]
 
 _WIDTH: Final = 100
-_FIRST: Final = ("flow", "description", "kind", "schedule", "timezone", "jitter", "idle_after", "retention", "limits")
+_FIRST: Final = (
+    "flow",
+    "description",
+    "kind",
+    "schedule",
+    "timezone",
+    "jitter",
+    "idle_after",
+    "retention",
+    "limits",
+    "variables",
+)
 
 
 class _Dumper(yaml.SafeDumper):

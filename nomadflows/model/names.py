@@ -15,6 +15,7 @@ FLOW: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 STEP: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62})")
 CREDENTIAL: Final = FLOW
 COMPONENT: Final = FLOW
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # what JSONata reads as one name
 _JOB: Final = re.compile(r"(?P<flow>[a-z0-9-]+)\.v(?P<version>[1-9][0-9]*)")
 
 VHOST_PREFIX: Final = "nomadflows."

@@ -49,8 +49,8 @@ def node_world(node_world_of: Callable[..., World]) -> World:
     return node_world_of()
 
 
-def chain(*steps: Json, idle_after: str = "30s") -> Json:
-    return {"idle_after": idle_after, "steps": list(steps)}
+def chain(*steps: Json, idle_after: str = "30s", **more: Any) -> Json:
+    return {"idle_after": idle_after, **more, "steps": list(steps)}
 
 
 def step(name: str, use: str, **more: Any) -> Json:
@@ -229,12 +229,14 @@ def test_a_node_step_gets_its_credential_from_the_api_and_may_renew_it(node_worl
             step("receive", "probe:receive"),
             step("renew", "node-probe:keys", credential="shop-api"),
             step("show", "node-probe:config", credential="shop-api", out=out),
+            variables={"region": "eu"},
         ),
     )
     node_world.send(flow, range(1))
     found = json.loads(eventually("it ran", lambda: out.exists() and out.read_text()))
     # Then the credential is in its configuration and nowhere in its environment
     assert {"user": "shop", "token": "first", "_account": "shop-api"}.items() <= found["cfg"].items()
+    assert found["variables"] == {"region": "eu"}
     assert not [name for name, value in found["env"].items() if value in {"shop", "first"}]
     assert "VAULT_TOKEN" not in found["env"]
     assert found["env"]["ELASTICIO_AMQP_URI"].endswith("?frameMax=131072&heartbeat=30")

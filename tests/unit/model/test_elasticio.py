@@ -131,6 +131,7 @@ FLOW = """
 flow: shop
 timezone: Europe/Berlin
 idle_after: 5m
+variables: {region: eu}
 steps:
   - {id: in, use: "webhook:receive"}
   - {id: large, use: "log:write", when: "total > 10", resources: {memory: 64}}
@@ -145,7 +146,7 @@ def test_a_flow_of_ours_comes_back_too():
     ours = parse_flow_file(FLOW, "f")
     back = FlowDefinition.from_json(read_graph(write_graph(ours.to_json())))
     assert expand(back) == expand(ours)
-    assert (back.timezone, back.idle_after) == (ours.timezone, ours.idle_after)
+    assert (back.timezone, back.idle_after, back.variables) == (ours.timezone, ours.idle_after, {"region": "eu"})
 
 
 def test_as_a_flow_file_it_is_the_same():

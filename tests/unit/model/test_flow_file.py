@@ -107,8 +107,23 @@ ONE_MISTAKE = {
         ("idle_after: 60s", "idle_afer: 60s"),
         (
             "4: idle_afer: unknown field 'idle_afer'; did you mean 'idle_after'? allowed: flow, kind, description, schedule, "
-            "timezone, jitter, idle_after, retention, elasticio, limits, steps"
+            "timezone, jitter, idle_after, retention, variables, elasticio, limits, steps"
         ),
+    ),
+    "a number as a variable": (
+        ("idle_after: 60s", "idle_after: 60s\nvariables:\n  region: eu\n  limit: 5"),
+        "7: variables.limit: 5 is of the wrong type; allowed: text for each name",
+    ),
+    "a variable that JSONata cannot name": (
+        ("idle_after: 60s", "idle_after: 60s\nvariables: {\n  region: eu,\n  my-limit: '5'}"),
+        (
+            "7: variables.my-limit: 'my-limit' is no name of a variable; allowed: 1 to 63 letters, digits and _, "
+            "first no digit"
+        ),
+    ),
+    "no variables": (
+        ("idle_after: 60s", "idle_after: 60s\nvariables: eu"),
+        "5: variables: 'eu' is of the wrong type; allowed: text for each name",
     ),
     "a typo in a nested field": (
         ("cpu: 100", "cpus: 100"),

@@ -55,6 +55,7 @@ definitions = st.fixed_dictionaries(
         "description": lines,
         "idle_after": st.integers(0, 1800),
         "limits": st.just({"bytes": "100MiB", "drain": 0}),
+        "variables": st.dictionaries(st.sampled_from(["region", "no", "_1"]), texts),
     },
 )
 
