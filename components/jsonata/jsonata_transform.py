@@ -20,8 +20,9 @@ def init(config: Json) -> None:
 
 
 def process(message: Message, config: Json, snapshot: Json, context: Context) -> Iterator[Message]:
+    earlier = message.earlier(context.previous_step)
     result = _compiled["expression"].value(
-        message.body, passthrough=message.passthrough, variables=context.variables, again=context.redelivered
+        message.body, passthrough=earlier, variables=context.variables, again=context.redelivered
     )
     for body in result if isinstance(result, list) else [result]:
         if body is None:

@@ -21,10 +21,8 @@ def init(config: Json) -> None:
 
 
 def process(message: Message, config: Json, snapshot: Json, context: Context) -> Message | None:
-    earlier = dict(message.passthrough)
-    if context.previous_step:  # it joins the passthrough on the way out; expressions may name it already
-        earlier[context.previous_step] = {"body": message.body, "headers": message.headers}
     condition, mapping = _compiled.get("condition"), _compiled.get("mapping")
+    earlier = message.earlier(context.previous_step)
     known: Json = {"passthrough": earlier, "variables": context.variables, "again": context.redelivered}
     if condition and not condition.holds(message.body, **known):
         return None

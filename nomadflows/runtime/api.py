@@ -53,6 +53,12 @@ class Message:
         body, headers, attachments, given, passthrough = [extra.pop(name, None) for name in _KNOWN]
         return cls(body, headers, attachments, given, passthrough=passthrough, extra=extra)
 
+    def earlier(self, previous_step: str) -> Json:
+        """The passthrough as it is behind this step: with the step whose output this message is, "" for none."""
+        if not previous_step:
+            return dict(self.passthrough)
+        return {**self.passthrough, previous_step: {"body": self.body, "headers": self.headers}}
+
     def to_wire(self) -> Json:
         """As JSON: `headers` always, what is empty otherwise not."""
         content: Json = {"id": self.id} if self.id else {}

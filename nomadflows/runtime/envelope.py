@@ -134,9 +134,10 @@ class Passthrough:
     def __init__(
         self, settings: Settings, incoming: Callable[[], Json], headers: wire.Headers, *, enabled: bool
     ) -> None:
-        """`enabled` is the step's `is_passthrough`; without it nothing is added and nothing removed."""
+        """`enabled` is the step's `is_passthrough`; without it everything earlier ends here, also in a message that the
+        component passes on as it came."""
         self._own_step = settings.step if enabled and settings.own_passthrough else ""
-        self._earlier: Json | None = None
+        self._earlier: Json = {}
         if not enabled:
             return
         message = incoming()
@@ -146,8 +147,6 @@ class Passthrough:
             self._earlier[str(previous)] = _without_passthrough(message)
 
     def add_to(self, outgoing: Json) -> None:
-        if self._earlier is None:
-            return
         passthrough = self._earlier
         if self._own_step:
             passthrough = {**passthrough, self._own_step: _without_passthrough(outgoing)}

@@ -63,8 +63,10 @@ def test_a_mapper_maps_what_fulfils_its_condition(run):
         run("mapper", "map", mapping={"id": "order +"})
 
 
-def test_a_mapper_knows_earlier_steps_and_the_one_before_it(run):
-    step = run("mapper", "map", mapping={"a": "$getPassthrough().first.body.x", "b": "$getPassthrough().second.body.y"})
+@pytest.mark.parametrize(("component", "setting"), [("mapper:map", "mapping"), ("jsonata:transform", "expression")])
+def test_an_expression_knows_earlier_steps_and_the_one_before_it(run, component, setting):
+    expression = '{"a": $getPassthrough().first.body.x, "b": $getPassthrough().second.body.y}'
+    step = run(*component.split(":"), **{setting: expression})
     step.context.previous_step = "second"
     assert step({"y": 2}, passthrough={"first": {"body": {"x": 1}}}) == [{"a": 1, "b": 2}]
 
