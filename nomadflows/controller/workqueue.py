@@ -81,13 +81,15 @@ class WorkQueue:
             self.add_after(ref, again_s)
 
     def failed(self, ref: FlowRef, hints: Hints) -> float:
-        """The look failed; it is repeated after the seconds returned, its hints are kept."""
+        """The look failed; it is repeated after the seconds returned, with its hints and those of the signals that came
+        meanwhile. After a signal that is soon: what it tells of may have changed what failed."""
         with self._changed:
             count = self._failures.get(ref, 0) + 1
             self._failures[ref] = count
-            delay: float = min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (count - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
-            self._working.pop(ref, None)
-            self._kept_hints.setdefault(ref, set()).update(hints)
+            signalled = self._working.pop(ref, None)
+            longest = FIRST_BACKOFF_S if signalled is not None else LAST_BACKOFF_S
+            delay: float = min(longest, FIRST_BACKOFF_S * 2 ** (count - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
+            self._kept_hints.setdefault(ref, set()).update(hints, signalled or ())
         self.add_after(ref, delay)
         return delay
 

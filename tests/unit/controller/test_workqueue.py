@@ -73,6 +73,26 @@ def test_failures_wait_longer_and_longer_and_keep_their_hints() -> None:
     assert queue.failed(A, frozenset()) < 0.7
 
 
+def test_a_signal_during_a_failing_look_is_kept_and_soon_looked_at() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock)
+    queue.add(A, "full")
+    for _ in range(8):
+        taken = queue.take()
+        assert taken
+        clock.now += queue.failed(*taken)
+    # Given a flow that waits long between looks, and a look that fails again
+    taken = queue.take()
+    assert taken
+    # When a message comes while it goes on
+    queue.add(A, "message")
+    # Then the next look comes soon, and knows of it
+    delay = queue.failed(*taken)
+    assert delay < 0.7
+    clock.now += delay
+    assert queue.take() == (A, frozenset({"full", "message"}))
+
+
 def test_closing_ends_those_who_wait() -> None:
     queue = WorkQueue()
     ended = threading.Event()
