@@ -167,6 +167,16 @@ class Broker:
         depth = self._depth(workspace, queue)
         return depth.ready if depth else 0
 
+    def peek(self, workspace: str, queue: str) -> Mapping[str, Any] | None:
+        """Headers of the oldest message of a queue, which stays where it is; None if there is none, or no queue."""
+        try:
+            found: Mapping[str, Any] | None = self._on(
+                workspace, lambda link: link.ask_apart(functools.partial(methods.get, queue=queue))
+            )
+        except NotFound:
+            return None
+        return found
+
     def _depth(self, workspace: str, queue: str) -> Depth | None:
         try:
             frame = self._on(workspace, lambda link: link.ask(functools.partial(methods.look, queue=queue)))
@@ -337,9 +347,10 @@ class Broker:
         self._on(workspace, lambda link: link.ask_all(questions))
 
     def delete_flow(self, ref: FlowRef) -> int:
-        """Delete what outlives versions: the errors and the dead queue. How many messages went with them."""
+        """Delete what outlives versions: errors, dead messages, the newest tick. How many messages went with them."""
         if not self._has_vhost(ref.workspace):
             return 0
+        self._count(ref.workspace, [functools.partial(methods.delete, queue=ref.ticks_queue)])  # copies: not counted
         return self._count(ref.workspace, [functools.partial(methods.delete, queue=q.name) for q in flow_queues(ref)])
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ Command = Callable[[Channel], object]  # calls a method of the channel, without 
 
 HEARTBEAT_S: Final = 600  # lets the broker clear away connections of clients that are gone
 _FAREWELL_S: Final = 0.5
+_APART: Final = "apart"
 LANES: Final = 4  # channels of one batch; the broker works them off at the same time
 
 
@@ -106,6 +107,14 @@ class Link:
         """One method that is answered, as its answer frame."""
         channel = self.channel("lane-0")
         return self.wait(lambda wait: question(channel, wait.done))
+
+    def ask_apart(self, question: Question) -> Any:
+        """As `ask`, through a channel of its own: a message that it was given is back in its queue afterwards."""
+        channel = self.channel(_APART)
+        try:
+            return self.wait(lambda wait: question(channel, wait.done))
+        finally:
+            self.close_channel(_APART)
 
     def ask_all(self, questions: Sequence[Question]) -> list[Any]:
         """The answers of several methods that do not depend on each other. One that is refused ends them all."""

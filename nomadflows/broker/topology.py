@@ -4,6 +4,7 @@
 
     publishers ──▶ <flow>.v<n> (topic) ─┬─ <step>.input, <prev>.data ──▶ <flow>.v<n>.<step>   a queue per step
                           │             ├─ *.error ────────────────────▶ <flow>.errors
+                          │             ├─ ticked ─────────────────────▶ <flow>.ticks             the newest
        nobody is bound    │             ├─ *.snapshot ─────────────────▶ nomadflows.snapshots
                           │             ├─ gateway.*.reply ────────────▶ nomadflows.replies ──▶ a queue per gateway
                           ▼             ├─ <last step>.data ───────────▶ nomadflows.sink      keeps nothing
@@ -26,7 +27,8 @@
 A delay queue holds messages of one delay only: RabbitMQ drops expired messages at a queue's head, so mixed delays
 would wait for each other. They are quorum queues, since only those keep a message until its next queue has confirmed
 it: one that returns to a full step queue tries again. How many of a version wait is what the copies are for, which
-expire with the delay. A rejected message goes to <flow>.dead. The errors and dead queues outlive versions.
+expire with the delay. A rejected message goes to <flow>.dead. A scheduled tick goes to its trigger's queue and to
+<flow>.ticks by one publish. The errors, dead and ticks queues outlive versions.
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ REBOUND_BYTES: Final = 1_073_741_824
 _MARGIN_SECONDS: Final = 60  # the count of rebounds outlives what it counts
 WAKE_KEYS: Final = ("*.input", "*.data", "*.error")
 WAKE_RETURN_KEY: Final = "#"
+TICKED_KEY: Final = "ticked"  # by which a scheduled tick is copied
 _DAY_MS: Final = 86_400_000
 
 
@@ -254,6 +257,7 @@ def flow_queues(ref: FlowRef) -> tuple[Queue, ...]:
             ),
         ),
         Queue(ref.dead_queue, _capped(MESSAGES)),
+        Queue(ref.ticks_queue, _capped(1)),
     )
 
 
@@ -299,10 +303,11 @@ def _step_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[Bi
 
 
 def _record_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[Binding]:
-    """Errors, snapshots, answers to waiting callers. An error handler gets no error of its own or of the steps it feeds: that would go
-    round for ever."""
+    """Errors, snapshots, ticks, answers to waiting callers. An error handler gets no error of its own or of the steps
+    it feeds: that would go round for ever."""
     yield Binding(version.exchange, version.ref.errors_queue, "*.error")
     yield Binding(version.exchange, SNAPSHOT_QUEUE, "*.snapshot")
+    yield Binding(version.exchange, version.ref.ticks_queue, TICKED_KEY)
     yield Binding(version.exchange, REPLIES, REPLY_PATTERN, to="exchange")
     for handler in (step for step in steps if step.error_handler):
         fed = _fed_by(handler.id, steps)

@@ -39,7 +39,8 @@ def run(session: Session, *, verbose: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     controller = Controller(session.settings, stop)
-    serve_component_api(session.settings, stop, health.routes(lambda: controller.is_leader, controller.problem))
+    routes = health.routes(lambda: controller.is_leader, controller.problem, controller.crippled)
+    serve_component_api(session.settings, stop, routes)
     controller.run()
 
 

@@ -11,11 +11,14 @@ from starlette.routing import Route
 from nomadflows.controller.metrics import exposition
 
 
-def routes(is_leader: Callable[[], bool], ready: Callable[[], str]) -> list[Route]:
-    """`/healthz` (the process answers), `/readyz` (503 with the reason while it could not lead), `/metrics`."""
+def routes(is_leader: Callable[[], bool], ready: Callable[[], str], crippled: Callable[[], str]) -> list[Route]:
+    """`/healthz` (503 with the reason when only a restart helps), `/readyz` (503 with the reason while it could not lead),
+    `/metrics`."""
 
     def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok", "leader": is_leader()})
+        reason = crippled()
+        answer = {"status": "failed" if reason else "ok", "leader": is_leader()}
+        return JSONResponse(answer | {"reason": reason} if reason else answer, 503 if reason else 200)
 
     def readyz(_request: Request) -> Response:
         problem = ready()

@@ -84,6 +84,11 @@ class Leader:
             worker.join(max(0.0, deadline - time.monotonic()))
         self._reconciler.close()
 
+    def ended_threads(self) -> list[str]:
+        """Those that should run until `close` and do not."""
+        threads = [*(source.thread for source in self._sources), *self._scheduler.threads, *self._workers]
+        return [thread.name for thread in threads if not thread.is_alive()]
+
     def _work(self) -> None:
         while taken := self._queue.take():
             ref, hints = taken

@@ -25,6 +25,9 @@ WARM_UP: Final = Histogram("nomadflows_warm_up_seconds", "From the start to all 
 LOOK: Final = Histogram("nomadflows_look_seconds", "One turn of work on one flow", ["outcome"], buckets=_LOOK_SECONDS)
 WAITING: Final = Gauge("nomadflows_work_queue_flows", "Flows that wait for a worker or are worked on")
 LAG: Final = Gauge("nomadflows_work_queue_lag_seconds", "How long the flow taken last had waited for a worker")
+FAILED_TURNS: Final = Counter(
+    "nomadflows_failed_turns", "Turns of a leader's threads that failed unexpectedly", ["source"]
+)
 READY: Final = Gauge(
     "nomadflows_step_messages", "Messages in a step's queue at the last look", ["workspace", "flow", "step", "kind"]
 )

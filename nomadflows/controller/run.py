@@ -27,6 +27,7 @@ class Controller:
         self._settings = settings
         self._stop = stop
         self._lost = threading.Event()
+        self._leader: Leader | None = None
         who = f"{socket.gethostname()}:{os.getpid()}"
         self._store = connect(settings).store
         self._leadership = Leadership(self._store, who, lost=self._lost.set)
@@ -52,6 +53,12 @@ class Controller:
             return error.message
         return ""
 
+    def crippled(self) -> str:
+        """Why it leads and yet does not do all of a leader's work: a thread of it has ended; "" if none has."""
+        leader = self._leader
+        ended = leader.ended_threads() if leader else []
+        return f"ended while leading: {', '.join(ended)}" if ended else ""
+
     def _lead(self) -> None:
         """Lead until the lock is lost or the process is to end. The lock is given up only after the work in hand
         is done, so that a successor never meets it half done."""
@@ -59,10 +66,12 @@ class Controller:
         leader = Leader(self._settings, self._leadership)
         try:
             leader.start()
+            self._leader = leader
             while self._leadership.is_leader and not self._stop.is_set():
                 self._lost.wait(0.2)
         except NomadflowsError as error:
             log.warning("could not begin to lead, tried again", error=str(error))
             self._stop.wait(_PAUSE_S)
         finally:
+            self._leader = None
             leader.close()

@@ -1,73 +1,66 @@
-"""Ticks for polling triggers.
+"""Ticks for polling triggers: which is next for each flow, and that it is sent at its time.
 
-A tick is one empty message in the trigger's queue. It is skipped while the previous one waits. Real-time flows
-without a schedule are ticked continuously: the next one when the last was taken, at most one per `min_interval`.
-A parked flow is looked at `lead` seconds before its tick, so that the tick meets warm steps.
+A tick is skipped while the previous one waits. Real-time flows without a schedule are ticked continuously: the next
+one when the last was taken, at most one per `min_interval`. A parked flow is looked at `lead` seconds before its tick,
+so that the tick meets warm steps.
 
-A new leader begins with what its predecessor wrote into the flow's status: a tick that was due meanwhile is made up
-once, however many were missed, and one that was sent is not sent again. Only a leader that dies between the broker's
-confirm and its next status may leave a tick to be repeated; it then has the same message id and execution.
+A tick keeps the moment at which it was due, and with it its ids, until it was sent or skipped, however often a server
+fails meanwhile; of several that were missed the first is made up. A new leader begins with what its predecessor wrote
+into the flow's status. Where a tick may have been sent already (the first one of a new leader, one whose confirm was
+lost), the broker is asked before: it remembers the newest tick of each flow.
+
+One thread reads the clock; a few send, one flow at a time, so that a flow whose servers hang holds up no other.
 """
 
 from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
-from nomadflows.broker.wire import Crypto, tick
+from nomadflows.broker.wire import Crypto
 from nomadflows.clients import Clients
+from nomadflows.controller import metrics
 from nomadflows.controller.observe import Look
+from nomadflows.controller.ticks import (
+    DEFAULT_LEAD_S,
+    Plan,
+    first_due,
+    last_sent,
+    message_key,
+    publish_tick,
+    tick_ids,
+    waiting,
+)
+from nomadflows.controller.workqueue import WorkQueue
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE
-from nomadflows.model.names import FlowRef, VersionRef, input_key
-from nomadflows.model.schedule import delay, occurrences
-from nomadflows.model.states import Status, WantedState, parse_timestamp, timestamp, utc_now
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Status, WantedState, timestamp, utc_now
+from nomadflows.store.transaction import LostLeadership
 
 log = structlog.get_logger()
 
-DEFAULT_LEAD_S: Final = 2.0
-LATER_TICKS: Final = 2
+SENDERS: Final = 4
 _RETRY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How one flow is ticked."""
+class _Next:
+    """The tick that a flow gets next. `at` is later than `due` only after a server failed."""
 
-    version: VersionRef  # where input goes
-    trigger: str
-    expression: str  # "": continuously
-    zone: str
-    min_interval_s: float
-    lead_s: float = DEFAULT_LEAD_S
-    jitter_s: float = 0.0
-
-    def after(self, moment: datetime) -> datetime:
-        if not self.expression:
-            return moment + timedelta(seconds=self.min_interval_s)
-        return next(self._dues(moment))
-
-    def later(self, due: datetime) -> tuple[str, ...]:
-        """What people are shown of the ticks behind one."""
-        return tuple(timestamp(moment) for moment in islice(self._dues(due), LATER_TICKS)) if self.expression else ()
-
-    def _dues(self, moment: datetime) -> Iterator[datetime]:
-        return occurrences(self.expression, self.zone, moment, delay(str(self.version.ref), self.jitter_s))
-
-    def same_but_lead(self, other: Plan) -> bool:
-        return replace(self, lead_s=0) == replace(other, lead_s=0)
+    due: datetime
+    at: datetime
+    in_doubt: bool = False  # it may have been sent already
 
 
 class Scheduler:
-    """One thread of the leader. `early(ref)` is called `lead` before a tick of the flow."""
+    """Of one leader. `early(ref)` is called `lead` before a tick of the flow, and after each."""
 
     def __init__(
         self,
@@ -84,22 +77,32 @@ class Scheduler:
         self._now = now
         self._changed = threading.Condition()
         self._plans: dict[FlowRef, Plan] = {}
-        self._next: dict[FlowRef, datetime] = {}
+        self._next: dict[FlowRef, _Next] = {}
         self._warned: dict[FlowRef, datetime] = {}
         self._ticked: dict[FlowRef, datetime] = {}
         self._later: dict[FlowRef, tuple[str, ...]] = {}
+        self._keys: dict[FlowRef, Crypto] = {}
         self._heap: list[tuple[datetime, FlowRef]] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._due = WorkQueue()
+        self.threads = [threading.Thread(target=self._run, name="scheduler", daemon=True)]
+        self.threads += [
+            threading.Thread(target=self._send_due, name=f"ticks-{number}", daemon=True) for number in range(SENDERS)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self.threads:
+            thread.start()
 
     def close(self) -> None:
         self._stop.set()
+        self._due.close()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(timeout=5)
+        for thread in self.threads:
+            thread.join(timeout=5)
+
+    # ── which flows ───────────────────────────────────────────────────────────────────────────────────────────
 
     def follow(self, look: Look) -> None:
         """Take over what a look at the flow showed: tick it, tick it differently, or no more."""
@@ -113,42 +116,15 @@ class Scheduler:
                 self._drop(ref)
             elif known is None:
                 self._plans[ref] = plan
-                self._set_next(ref, first_due(plan, status, self._now()))
+                due = first_due(plan, status, self._now())
+                self._set_next(ref, _Next(due, due, in_doubt=True))
             elif known != plan:
                 self._plans[ref] = plan
-                keep = known.same_but_lead(plan)
-                self._set_next(ref, self._next[ref] if keep else plan.after(self._now()))
+                self._set_next(ref, self._next[ref] if known.same_schedule(plan) else self._after(plan, self._now()))
 
     def forget(self, ref: FlowRef) -> None:
         with self._changed:
             self._drop(ref)
-
-    def next_in(self, ref: FlowRef) -> float | None:
-        """Seconds until the flow's next tick; None: it is not ticked."""
-        with self._changed:
-            due = self._next.get(ref)
-            return None if due is None else (due - self._now()).total_seconds()
-
-    def times(self, ref: FlowRef) -> dict[str, Any]:
-        """What the flow's status tells of ticks. Continuous ticks are not told one by one."""
-        with self._changed:
-            plan, due, last = self._plans.get(ref), self._next.get(ref), self._ticked.get(ref)
-            told = {"last_tick": timestamp(last)} if last else {}
-            if due is None or plan is None or not plan.expression:
-                return told | {"next_tick": "", "later_ticks": ()}
-            if ref not in self._later:
-                self._later[ref] = plan.later(due)
-            return told | {"next_tick": timestamp(due), "later_ticks": self._later[ref]}
-
-    def ticked(self, ref: FlowRef, due: datetime | None = None) -> None:
-        """A tick was put into the trigger's queue."""
-        with self._changed:
-            self._ticked[ref] = due or self._now()
-
-    def lead(self, ref: FlowRef) -> float:
-        with self._changed:
-            plan = self._plans.get(ref)
-            return plan.lead_s if plan else DEFAULT_LEAD_S
 
     def _drop(self, ref: FlowRef) -> None:
         self._plans.pop(ref, None)
@@ -156,20 +132,44 @@ class Scheduler:
         self._warned.pop(ref, None)
         self._ticked.pop(ref, None)
         self._later.pop(ref, None)
+        self._keys.pop(ref, None)
 
-    def _set_next(self, ref: FlowRef, due: datetime) -> None:
-        self._next[ref] = due
-        self._later.pop(ref, None)
-        lead = timedelta(seconds=self._plans[ref].lead_s)
-        heapq.heappush(self._heap, (due - lead, ref))
-        heapq.heappush(self._heap, (due, ref))
-        self._changed.notify()
+    # ── what is told ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def next_in(self, ref: FlowRef) -> float | None:
+        """Seconds until the flow's next tick is due; None: it is not ticked."""
+        with self._changed:
+            coming = self._next.get(ref)
+            return None if coming is None else (coming.due - self._now()).total_seconds()
+
+    def times(self, ref: FlowRef) -> dict[str, Any]:
+        """What the flow's status tells of ticks. Continuous ticks are not told one by one."""
+        with self._changed:
+            plan, coming, last = self._plans.get(ref), self._next.get(ref), self._ticked.get(ref)
+            told = {"last_tick": timestamp(last)} if last else {}
+            if coming is None or plan is None or not plan.expression:
+                return told | {"next_tick": "", "later_ticks": ()}
+            if ref not in self._later:
+                self._later[ref] = plan.later(coming.due)
+            return told | {"next_tick": timestamp(coming.due), "later_ticks": self._later[ref]}
+
+    def ticked(self, ref: FlowRef) -> None:
+        """Somebody else put a tick into the trigger's queue."""
+        with self._changed:
+            self._ticked[ref] = self._now()
+
+    def lead(self, ref: FlowRef) -> float:
+        with self._changed:
+            plan = self._plans.get(ref)
+            return plan.lead_s if plan else DEFAULT_LEAD_S
+
+    # ── the clock ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         while not self._stop.is_set():
             ref = self._take()
             if ref is not None:
-                self._fire(ref)
+                self._due.add(ref)
 
     def _take(self) -> FlowRef | None:
         """Wait for the next moment at which something is due; the flow it concerns."""
@@ -185,75 +185,100 @@ class Scheduler:
             heapq.heappop(self._heap)
             return ref
 
+    def _set_next(self, ref: FlowRef, coming: _Next) -> None:
+        self._next[ref] = coming
+        self._later.pop(ref, None)
+        heapq.heappush(self._heap, (coming.due - timedelta(seconds=self._plans[ref].lead_s), ref))
+        heapq.heappush(self._heap, (coming.at, ref))
+        self._changed.notify()
+
+    @staticmethod
+    def _after(plan: Plan, moment: datetime) -> _Next:
+        due = plan.after(moment)
+        return _Next(due, due)
+
+    # ── sending ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _send_due(self) -> None:
+        while taken := self._due.take():
+            ref, _ = taken
+            try:
+                self._fire(ref)
+            except Exception:
+                metrics.FAILED_TURNS.labels("ticks").inc()
+                log.exception("a tick failed", flow=str(ref))
+            self._due.done(ref)
+
     def _fire(self, ref: FlowRef) -> None:
+        """Do for a flow what is due now: warn of its tick, send it, or nothing."""
         with self._changed:
-            plan, due = self._plans.get(ref), self._next.get(ref)
-        if plan is None or due is None or not self._is_leader():
+            plan, coming = self._plans.get(ref), self._next.get(ref)
+        if plan is None or coming is None or not self._is_leader():
             return
-        if self._now() < due:
-            if self._warned.get(ref) != due and (due - self._now()).total_seconds() <= plan.lead_s:
-                self._warned[ref] = due
-                if plan.expression:
-                    self._early(ref)
+        if self._now() < coming.at:
+            self._warn(ref, plan, coming.due)
             return
         try:
-            ids = tick_ids(plan.version, due) if plan.expression else ("", "")
-            sent = publish_tick(self._clients(), plan.version, plan.trigger, ids=ids)
-            if plan.expression:  # also a tick that was skipped is over: nobody makes it up
-                if sent:
-                    self.ticked(ref, due)
+            last = self._send(ref, plan, coming)
+        except Exception as error:
+            self._again(ref, coming)
+            if not isinstance(error, NomadflowsError):
+                raise
+            if coming.at == coming.due:
+                log.warning("a tick waits for a server", flow=str(ref), due=timestamp(coming.due), error=str(error))
+            return
+        self._go_on(ref, coming, last)
+        if plan.expression:
+            self._early(ref)
+
+    def _warn(self, ref: FlowRef, plan: Plan, due: datetime) -> None:
+        if self._warned.get(ref) != due and (due - self._now()).total_seconds() <= plan.lead_s:
+            self._warned[ref] = due
+            if plan.expression:
                 self._early(ref)
-            following = plan.after(max(due, self._now()))
-        except NomadflowsError as error:
-            log.warning("tick failed, tried again", flow=str(ref), error=str(error))
-            following = self._now() + timedelta(seconds=_RETRY_S)
+
+    def _send(self, ref: FlowRef, plan: Plan, coming: _Next) -> datetime | None:
+        """Send a tick, unless the last one waits or it was sent already. When the newest was due that is sent now."""
+        broker = self._clients().broker
+        if plan.expression and coming.in_doubt:
+            last = last_sent(broker, ref)
+            if last is not None and last >= coming.due:
+                return last
+        if waiting(broker, plan.version, plan.trigger):
+            return None
+        key = self._key(ref, plan)
+        if not self._is_leader():  # asked last, since servers may have taken their time
+            raise LostLeadership("another controller leads")
+        if not plan.expression:
+            publish_tick(broker, key, plan.version, plan.trigger)
+            return None
+        ids = tick_ids(ref, coming.due)
+        return coming.due if publish_tick(broker, key, plan.version, plan.trigger, ids, coming.due) else None
+
+    def _key(self, ref: FlowRef, plan: Plan) -> Crypto:
+        """A flow's message key stays the same while it is ticked."""
+        known = self._keys.get(ref)
+        if known is None:
+            known = message_key(self._clients(), plan.version)
+            with self._changed:
+                if self._plans.get(ref) == plan:
+                    self._keys[ref] = known
+        return known
+
+    def _again(self, ref: FlowRef, coming: _Next) -> None:
+        """The same tick a little later; a server may have failed after it was done."""
         with self._changed:
-            if self._plans.get(ref) == plan:
-                self._set_next(ref, following)
+            if self._next.get(ref) is coming:
+                self._set_next(ref, _Next(coming.due, self._now() + timedelta(seconds=_RETRY_S), in_doubt=True))
 
-
-def first_due(plan: Plan, status: Status, now: datetime) -> datetime:
-    """The first tick of a leader that is new, or of a flow that is new to it: the one that is overdue, if its
-    predecessor promised it since the flow's start and did not send it; else the next."""
-    if not plan.expression or not status.next_tick:
-        return plan.after(now)
-    promised = parse_timestamp(status.next_tick)
-    started = parse_timestamp(status.started) if status.started else promised
-    sent = bool(status.last_tick) and parse_timestamp(status.last_tick) >= promised
-    still_meant = plan.after(promised - timedelta(milliseconds=1)) == promised
-    return promised if started <= promised <= now and still_meant and not sent else plan.after(now)
-
-
-def tick_ids(version: VersionRef, due: datetime) -> tuple[str, str]:
-    """Message and execution of the tick that is due then, whichever leader sends it."""
-    name = f"nomadflows:{version.ref}@{timestamp(due)}"
-    return str(uuid5(NAMESPACE_URL, name)), str(uuid5(NAMESPACE_URL, f"{name}/execution"))
-
-
-def publish_tick(
-    clients: Clients,
-    version: VersionRef,
-    trigger: str,
-    *,
-    even_if_waiting: bool = False,
-    ids: tuple[str, str] = ("", ""),
-) -> bool:
-    """Put one tick into a trigger's queue. False: skipped, since the last one still waits."""
-    depth = clients.broker.depths(version, [trigger])[trigger]
-    if depth is None or (depth.ready and not even_if_waiting):
-        return False
-    secret = clients.vault.version_secret(version)
-    crypto = Crypto(secret.crypto_password, secret.crypto_iv)
-    message = tick(
-        crypto,
-        workspace=version.workspace,
-        flow=version.flow,
-        exec_id=version.job_id,
-        message_id=ids[0],
-        thread_id=ids[1],
-    )
-    clients.broker.publish(version.workspace, version.exchange, input_key(trigger), message.body, message.headers)
-    return True
+    def _go_on(self, ref: FlowRef, coming: _Next, last: datetime | None) -> None:
+        """A tick is over: sent, or skipped, and then nobody makes it up."""
+        with self._changed:
+            if self._next.get(ref) is not coming:
+                return
+            if last is not None:
+                self._ticked[ref] = last
+            self._set_next(ref, self._after(self._plans[ref], max(coming.due, last or coming.due, self._now())))
 
 
 def _plan(look: Look, clients: Clients, jitter_s: float) -> Plan | None:

@@ -11,19 +11,21 @@ from typing import Final
 import structlog
 
 from nomadflows.clients import Clients
+from nomadflows.controller import metrics
 from nomadflows.controller.purge import purge_expired
-from nomadflows.controller.scheduler import Scheduler, publish_tick
+from nomadflows.controller.scheduler import Scheduler
+from nomadflows.controller.ticks import message_key, named_ids, publish_tick, waiting
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
-from nomadflows.model.errors import NomadflowsError, NotFound
+from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef
-from nomadflows.model.states import FlowState
+from nomadflows.model.states import FlowState, WantedState
 from nomadflows.plan.decision import FIRST_LOOK_S
 from nomadflows.plan.sweep import holding, is_quiet
 from nomadflows.store.documents import FlowRecord, InboxEntry
 from nomadflows.store.inbox import DELETED, RUN_NOW
-from nomadflows.store.transaction import Fence
+from nomadflows.store.transaction import Fence, LostLeadership
 
 log = structlog.get_logger()
 
@@ -39,10 +41,10 @@ class _Thread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def close(self) -> None:
         self._closed.set()
@@ -54,16 +56,21 @@ class _Thread:
             except NomadflowsError as error:
                 log.warning("signal source failed, tried again", source=self._name, error=str(error))
                 self._closed.wait(_PAUSE_S)
+            except Exception:  # a mistake of ours in one turn must not silence this source for as long as we lead
+                metrics.FAILED_TURNS.labels(self._name).inc()
+                log.exception("signal source failed unexpectedly, tried again", source=self._name)
+                self._closed.wait(_PAUSE_S)
 
     def _turn(self) -> None:
         raise NotImplementedError
 
 
 class Inbox(_Thread):
-    """Requests of people, as keys that are deleted once the flow stands in the queue.
+    """Requests of people, as keys that are deleted once the flow stands in the queue, or the tick in the trigger's.
 
     The key goes only after the request is in the queue of a leader that will, on failing, look again by itself;
-    a leader that dies in between is followed by one that begins with a full round.
+    a leader that dies in between is followed by one that begins with a full round. What cannot be done yet keeps its
+    key, and holds up no other.
     """
 
     def __init__(
@@ -76,41 +83,64 @@ class Inbox(_Thread):
         self._versions = versions
         self._scheduler = scheduler
         self._index = 0
+        self._kept: frozenset[str] = frozenset()
 
     def _turn(self) -> None:
         store = self._clients().store
-        entries, self._index = store.inbox(self._index, _INBOX_WAIT_S)
+        entries, index = store.inbox(self._index, _PAUSE_S if self._kept else _INBOX_WAIT_S)
+        kept = set()
         for entry in entries:
             if self._closed.is_set():
                 return
-            self._take(entry)
-            store.done(entry, fence=self._fence)
+            if self._is_taken(entry):
+                store.done(entry, fence=self._fence)
+            else:
+                kept.add(entry.key)
+        self._index, self._kept = index, frozenset(kept)  # only now: what a failing turn left is read again
 
-    def _take(self, entry: InboxEntry) -> None:
+    def _is_taken(self, entry: InboxEntry) -> bool:
+        try:
+            return self._take(entry)
+        except LostLeadership:
+            raise
+        except NomadflowsError as error:
+            if entry.key not in self._kept:
+                log.warning("a request waits for a server", key=entry.key, request=entry.request, error=str(error))
+            return False
+
+    def _take(self, entry: InboxEntry) -> bool:
+        """Whether that was all: the key may go."""
         if entry.flow is None:
             log.warning("a key in the inbox names no flow and is removed", key=entry.key)
-            return
-        if entry.request == RUN_NOW:
-            self._run_now(entry.flow)
+            return True
+        if entry.request == RUN_NOW and not self._run_now(entry.flow, entry.key):
+            return False
         if entry.request == DELETED:
             self._versions.forget(entry.flow)
             purge_expired(self._clients(), [entry.flow], self._fence)
         self._queue.add(entry.flow)
+        return True
 
-    def _run_now(self, ref: FlowRef) -> None:
+    def _run_now(self, ref: FlowRef, key: str) -> bool:
+        """Give the trigger its tick as soon as its queue is there and takes it, if the flow is still to run then. The
+        tick's ids come from the key: a leader that dies before it deletes that is followed by one that repeats both.
+        """
         clients = self._clients()
         record = clients.store.flow(ref)
-        status = record.status.value if record else None
-        if status is None or status.state not in ACTIVE or not status.input_version:
-            log.warning("run-now for a flow that is not active", flow=str(ref))
-            return
-        try:
-            version = self._versions.get(clients.store, ref.version(status.input_version))
-        except NotFound as error:
-            log.warning("run-now failed", flow=str(ref), error=str(error))
-            return
-        if publish_tick(clients, version.ref, version.trigger.id, even_if_waiting=True):
-            self._scheduler.ticked(ref)
+        if record is None or record.desired.value.state is not WantedState.RUNNING:
+            log.warning("run-now for a flow that is not to run any more", flow=str(ref), key=key)
+            return True
+        status = record.status.value
+        if status.state not in ACTIVE or not status.input_version:
+            return False
+        version = self._versions.get(clients.store, ref.version(status.input_version))
+        waiting(clients.broker, version.ref, version.trigger.id)  # NotFound unless there is a queue
+        crypto = message_key(clients, version.ref)
+        self._fence.held()
+        if not publish_tick(clients.broker, crypto, version.ref, version.trigger.id, named_ids(key)):
+            return False
+        self._scheduler.ticked(ref)
+        return True
 
 
 class NomadEvents(_Thread):

@@ -84,6 +84,11 @@ class FlowRef:
         return f"{self.flow}.errors"
 
     @property
+    def ticks_queue(self) -> str:
+        """Holds the newest scheduled tick, so that it is known which one that was."""
+        return f"{self.flow}.ticks"
+
+    @property
     def returns_exchange(self) -> str:
         """Where rebounds of all versions of the flow arrive; brings each back to its step."""
         return f"{self.flow}.returns"

@@ -73,6 +73,7 @@ def test_errors_snapshots_and_rebounds_have_their_places() -> None:
     assert where(made, "orders.v3", "b.error") == {"orders.errors"}
     assert where(made, "orders.v3", "b.snapshot") == {SNAPSHOT_QUEUE}
     assert where(made, "orders.v3", reply_key("0a")) == {REPLIES}
+    assert where(made, "orders.v3", "ticked") == {"orders.ticks"}
     assert where(made, "orders.v3", "orders.v3.b.rebound") == {REBOUND, "orders.v3.rebounds.waiting"}
     assert where(made, "orders.v3", "orders.v2.b.rebound") == set()
     assert where(made, REBOUNDED, "orders.v3.b.rebound") == {"orders.returns"}
