@@ -3,7 +3,7 @@
 A credential's members (all text):
 
 =========  ==========================================================================================
-`type`     `none`, `basic`, `api_key` or `hmac`; without it `basic` if there is a `username`, else none
+`type`     `none`, `basic`, `api_key` or `hmac`; may be left out beside a `username`: `basic`
 `basic`    `username`, `password`
 `api_key`  `header` (default `x-api-key`), `key`
 `hmac`     `secret`, `algorithm` (`sha256`, default, or `sha512`), `header` (default `x-eio-signature`)
@@ -57,9 +57,10 @@ NO_AUTH: Final = Auth()
 
 
 def parse(credential: Mapping[str, Any]) -> Auth:
-    """The auth a credential describes. InputError, without its values, if it describes none."""
+    """The auth a credential describes. InputError, without its values, if it describes none: who names a credential
+    does not mean that everybody may call."""
     member = {name: str(value) for name, value in credential.items() if value is not None}
-    kind = member.get("type", "basic" if "username" in member else "none").lower().replace("-", "_")
+    kind = _type(member)
     if kind == "basic":
         return Auth("basic", "authorization", _needed(member, "username"), _needed(member, "password"))
     if kind == "api_key":
@@ -72,7 +73,18 @@ def parse(credential: Mapping[str, Any]) -> Auth:
         return Auth("hmac", header, secret=_needed(member, "secret"), algorithm=algorithm)
     if kind == "none":
         return NO_AUTH
-    raise InputError(f"a webhook's credential: type is one of {', '.join(TYPES)}")
+    raise InputError(f"a webhook's credential has a type, one of {', '.join(TYPES)}")
+
+
+def is_for_callers(credential: Mapping[str, Any], descriptor: Mapping[str, Any]) -> bool:
+    """Whether a trigger's credential says who may call. It does when the component asks for a `type`, as the webhook
+    component does; that of another component may be its own, for the service it subscribes to."""
+    fields = (descriptor.get("credentials") or {}).get("fields") or {}
+    return "type" in fields or _type(credential) in TYPES
+
+
+def _type(credential: Mapping[str, Any]) -> str:
+    return str(credential.get("type") or ("basic" if "username" in credential else "")).lower().replace("-", "_")
 
 
 def _needed(member: Mapping[str, str], name: str) -> str:
