@@ -303,12 +303,9 @@ def _triggers(definition: FlowDefinition, found: Mapping[int, ComponentVersion])
         if index == 0:
             if not is_trigger:
                 yield Problem(path, _needs_trigger(step, version))
-            elif version.is_polling(step.function) and step.replicas > 1:
-                yield Problem(
-                    ("steps", 0, "replicas"),
-                    f"{step.use} remembers what it has read, two would read it twice; allowed: 1",
-                )
-            elif not version.is_polling(step.function) and definition.schedule is not None:
+            elif version.is_polling(step.function):
+                yield from _at_once(step)
+            elif definition.schedule is not None:
                 yield Problem(("schedule",), f"{step.use} is not polled; allowed: a schedule with a polling trigger")
         elif is_trigger and first_trigger is not None:
             yield Problem(
@@ -318,6 +315,15 @@ def _triggers(definition: FlowDefinition, found: Mapping[int, ComponentVersion])
             yield Problem(path, f"{step.use} is a trigger; allowed: the trigger as first step, actions after it")
         if is_trigger and first_trigger is None:
             first_trigger = step
+
+
+def _at_once(step: StepDefinition) -> Iterator[Problem]:
+    """A polling trigger makes one call after the other."""
+    why = f"{step.use} remembers what it has read, two would read it twice; allowed: 1"
+    if step.replicas > 1:
+        yield Problem(("steps", 0, "replicas"), why)
+    if step.prefetch > 1:
+        yield Problem(("steps", 0, "prefetch"), why)
 
 
 def _needs_trigger(step: StepDefinition, version: ComponentVersion) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -33,21 +36,40 @@ class World:
         self.sent: list[tuple[datetime, str]] = []
         self.early: list[datetime] = []
         self.waiting = 0
+        self.works_s: float | None = None  # how long the trigger's call takes; None: ticks are taken as if by nobody
+        self.in_work_since: datetime | None = None
         self.away = False
         self.silent = False  # the broker takes ticks, but its confirms get lost
         self.newest = newest
         self.leads = True
-        clients: Any = SimpleNamespace(broker=self, vault=SimpleNamespace(version_secret=lambda _version: SECRET))
+        self.keys_read = 0
+        clients: Any = SimpleNamespace(broker=self, vault=self)
         self.scheduler = Scheduler(
             lambda: clients, lambda _ref: self.early.append(self.now), lambda: self.leads, lambda: self.now, **options
         )
         self.scheduler._changed = _NoWait()
         self.status = status or Status()
 
+    def version_secret(self, _version: Any) -> Any:
+        self.keys_read += 1
+        return SECRET
+
     def follow(self, wanted: Plan | None) -> None:
         self.scheduler.take(REF, wanted, self.status)
 
+    def work(self) -> None:
+        """What a trigger with a prefetch of 1 does until now: it holds one tick, unacknowledged, for as long as it works
+        on it. A passive declare tells only of those behind it."""
+        if self.works_s is None:
+            return
+        if self.in_work_since and self.now >= self.in_work_since + timedelta(seconds=self.works_s):
+            self.in_work_since = None
+        if self.waiting and not self.in_work_since:
+            self.waiting -= 1
+            self.in_work_since = self.now
+
     def depths(self, _version: Any, steps: Any) -> Any:
+        self.work()
         return dict.fromkeys(steps, SimpleNamespace(ready=self.waiting))
 
     def publish(self, _workspace: str, _exchange: str, _key: str, body: bytes, headers: Any) -> bool:
@@ -56,6 +78,8 @@ class World:
         message = decode(Crypto("p", "0123456789abcdef"), body, headers)
         assert message["id"] == headers["messageId"] != headers["threadId"]
         self.sent.append((self.now, headers["messageId"] + headers["threadId"]))
+        if self.works_s is not None:
+            self.waiting += 1
         if headers.get("BCC") == ["ticked"]:
             self.newest = headers
         if self.silent:
@@ -272,17 +296,25 @@ def test_another_schedule_holds_from_now_and_another_lead_changes_no_tick() -> N
     assert world.times() == minutes(10, 14)
 
 
-def test_real_time_ticks_follow_each_other_with_one_in_flight() -> None:
+def test_real_time_ticks_follow_each_other_at_their_distance() -> None:
     world = World()
+    world.works_s = 0.5
     world.follow(plan(""))
-    world.pass_until(NOON + timedelta(seconds=5))
+    world.pass_until(NOON + timedelta(seconds=6))
+    assert world.times() == [NOON + timedelta(seconds=second) for second in range(2, 7)]
+
+
+def test_while_a_real_time_call_lasts_one_tick_waits_and_no_more() -> None:
+    world = World()
+    world.works_s = 10.0
+    world.follow(plan(""))
+    waiting = []
+    for second in range(2, 32):
+        world.pass_until(NOON + timedelta(seconds=second))
+        waiting.append(world.waiting)
+    assert max(waiting) == 1
+    # And the next one is there as soon as a call has ended: three calls in thirty seconds, and one that waits
     assert len(world.sent) == 4
-    world.waiting = 1
-    world.pass_until(NOON + timedelta(seconds=10))
-    assert len(world.sent) == 4
-    world.waiting = 0
-    world.pass_until(NOON + timedelta(seconds=12))
-    assert len(world.sent) == 6
 
 
 def test_flows_of_one_minute_are_spread_over_the_jitter() -> None:
@@ -333,3 +365,51 @@ def test_a_local_time_that_does_not_occur_or_occurs_twice_runs_once() -> None:
         while (due := berlin.after(due)) < day + timedelta(days=3):
             dues.append(due)
         assert len(dues) == 3
+
+
+def test_a_flow_whose_servers_hang_holds_up_no_other_and_keys_are_read_once() -> None:
+    # Given real-time flows, one of which Vault does not answer
+    sick, well = FlowRef("default", "sick"), [FlowRef("default", f"well-{n}") for n in range(20)]
+    answered, sent, asked = threading.Event(), Counter[str](), Counter[str]()
+
+    class Servers:
+        def version_secret(self, version: Any) -> Any:
+            asked[version.flow] += 1
+            if version.ref == sick:
+                answered.wait(20)
+            return SECRET
+
+        def depths(self, _version: Any, steps: Any) -> Any:
+            return dict.fromkeys(steps, SimpleNamespace(ready=0))
+
+        def publish(self, _workspace: str, exchange: str, *_: Any) -> bool:
+            sent[exchange.removesuffix(".v1")] += 1
+            return True
+
+    clients: Any = SimpleNamespace(broker=Servers(), vault=Servers())
+    scheduler = Scheduler(lambda: clients, lambda _ref: None, lambda: True)
+    for ref in (sick, *well):
+        scheduler.take(ref, Plan(ref.version(1), "t", "", "UTC", 0.1), Status())
+    scheduler.start()
+    try:
+        # Then the others are ticked again and again, each by a key that was asked for once
+        deadline = time.monotonic() + 10
+        while min(sent[ref.flow] for ref in well) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert min(sent[ref.flow] for ref in well) >= 3
+        assert {asked[ref.flow] for ref in (sick, *well)} == {1}
+        assert sent["sick"] == 0
+    finally:
+        answered.set()
+        scheduler.close()
+
+
+def test_a_flow_that_is_not_ticked_any_more_has_its_key_read_again() -> None:
+    world = World()
+    world.follow(plan())
+    world.pass_until(*minutes(21))
+    assert world.keys_read == 1
+    world.follow(None)  # it may be deleted, and another one made that is called like it
+    world.follow(plan())
+    world.pass_until(*minutes(31))
+    assert (len(world.sent), world.keys_read) == (3, 2)

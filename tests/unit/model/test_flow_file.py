@@ -320,6 +320,10 @@ ONE_MISTAKE = {
         ("use: files:watch", "use: files:watch\n    replicas: 2"),
         "8: steps[0].replicas: files:watch remembers what it has read, two would read it twice; allowed: 1",
     ),
+    "prefetch of a polled trigger": (
+        ("use: files:watch", "use: files:watch\n    prefetch: 2"),
+        "8: steps[0].prefetch: files:watch remembers what it has read, two would read it twice; allowed: 1",
+    ),
     "an error handler in the chain": (
         ("use: log:write", "use: log:write\n    error_handler: true\n    after: store"),
         "21: steps[2].after: an error handler gets errors, not output; allowed: no after",
