@@ -7,7 +7,8 @@ Twenty flows of both kinds live on one private stack through all of it. Idle: th
 ordinary flows sleep, then every flow gets some messages; recovered when all are processed, counted from the kill or from
 the moment the stopped process continues. Under load: it comes in the middle of `--rate` messages a second; recovered
 after the longest time that a message waited, or that none was processed (the seconds that a process was stopped are
-part of it). After each fault every flow must be where it should be, before the next one comes.
+part of it). After each fault every flow must be where it should be, before the next one comes. It ends with 1 if a message
+was lost.
 """
 
 from __future__ import annotations
@@ -233,6 +234,8 @@ def main(say: Callable[[str], None] = lambda text: print(text, flush=True)) -> N
         sent, lost = bench.traffic.sent, bench.traffic.backlog
         say(f"\n{sent} messages, {lost} lost, {bench.traffic.doubled} doubled")
         say(f"ratio {(sent - lost) / sent:.2f}")
+    if lost:
+        raise SystemExit(f"{lost} messages were lost")
 
 
 if __name__ == "__main__":
