@@ -97,13 +97,16 @@ class Expression:
         reads = self._compiled.reads()
         self._needs = BINDABLE if reads.get("everyBinding") else tuple(n for n in BINDABLE if n in reads["bindings"])
         self._functions: Mapping[str, Callable[..., Any]] = {}
+        self._finish: Callable[[Any], Any] | None = None  # what is still to be done with a result
         self._shift = 0  # characters before the source in what is compiled
         if "moment" in self._needs:
             from nomadflows.model import moment  # late: most mappings have no dates
 
             self._functions = moment.BINDINGS
-            self._compiled = _compile(f"{moment.PRELUDE}{self.source})")
-            self._shift = len(moment.PRELUDE)
+            prelude = moment.prelude(self.source)
+            self._compiled = _compile(f"{prelude}{self.source})")
+            self._shift = len(prelude)
+            self._finish = moment.written_out
 
     def value(
         self,
@@ -117,7 +120,8 @@ class Expression:
             return body
         bindings = self._bindings(passthrough, variables)
         try:
-            return self._compiled.evaluate(body, bindings, **LIMITS)
+            found = self._compiled.evaluate(body, bindings, **LIMITS)
+            return self._finish(found) if self._finish else found
         except jlens.JlensError as error:
             raise self._located(error) from error
         except (ValueError, TypeError, OverflowError) as error:  # of `$moment`'s functions
