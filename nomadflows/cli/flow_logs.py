@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STREAMS = ("stdout", "stderr")
 _BYTES_A_LINE = 160
+_RECENT = 10  # versions; Nomad has forgotten the processes of older ones
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 
 
@@ -54,7 +55,8 @@ def logs(
 ) -> None:
     """Print what the steps log.
 
-    Shows the processes Nomad still knows: those that run, and recent ones.
+    Shows the processes Nomad still knows: those that run, and recent ones. With --execution also those of the last ten
+    versions, since a publish may have come in between; with --follow of the active one only.
 
     \b
     Examples:
@@ -78,7 +80,8 @@ def logs(
             history_bytes=history,
         ).run()
         return
-    allocations = _allocations(session, record, steps)
+    numbers = _recent(record) if execution else _active(record)
+    allocations = _allocations(session, ref, numbers, steps)
     if not allocations:
         click.echo(f"{ref} is {record.status.value.state}: Nomad knows no process of it.", err=True)
     printer = _Printer([allocation.group for allocation in allocations], raw=raw, execution=execution)
@@ -122,13 +125,26 @@ def _check_steps(ref: FlowRef, steps: Sequence[str], status: Status) -> None:
             raise InputError(f"{ref} has no step {step!r}", hint=f"steps: {', '.join(known)}")
 
 
-def _allocations(session: Session, record: FlowRecord, steps: Sequence[str]) -> list[AllocView]:
-    """Processes of the version that is active, or was last; oldest first. Nomad knows them for a while after a purge."""
+def _active(record: FlowRecord) -> list[int]:
+    """The version that is active, or was last."""
     number = record.status.value.version or record.desired.value.version
-    if not number:
-        return []
-    found = session.nomad.allocations(record.ref.workspace, record.ref.version(number).job_id)
-    return [allocation for allocation in reversed(found) if not steps or allocation.group in steps]
+    return [number] if number else []
+
+
+def _recent(record: FlowRecord) -> list[int]:
+    """An execution may have passed through versions that are replaced by now."""
+    latest = record.meta.value.latest
+    return sorted({*_active(record), *range(max(1, latest - _RECENT + 1), latest + 1)})
+
+
+def _allocations(session: Session, ref: FlowRef, numbers: Sequence[int], steps: Sequence[str]) -> list[AllocView]:
+    """Processes of those versions, oldest first. Nomad knows them for a while after a purge."""
+    return [
+        allocation
+        for number in numbers
+        for allocation in reversed(session.nomad.allocations(ref.workspace, ref.version(number).job_id))
+        if not steps or allocation.group in steps
+    ]
 
 
 _TOLD_ELSEWHERE = {"time", "level", "message", "logger", "flow", "step", "stack"}
@@ -227,7 +243,7 @@ class Follower:
         while True:
             record, index = self._session.store.wait_flow(self._ref, index, 1.0)
             self._tell(record.status.value)
-            for allocation in _allocations(self._session, record, self._steps):
+            for allocation in _allocations(self._session, self._ref, _active(record), self._steps):
                 if allocation.started and allocation.id not in self._known:  # before, it has no log
                     self._known.add(allocation.id)
                     for stream in self._streams:

@@ -92,7 +92,10 @@ BAD_TYPE: Final = Problem(
     "files; any other with ?raw=true",
 )
 RATE: Final = Problem(
-    HTTPStatus.TOO_MANY_REQUESTS, "rate", "this workspace's webhooks are called too often: nothing was queued", _AGAIN
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "rate",
+    "the webhooks of workspace {workspace} are called too often: nothing was queued",
+    _AGAIN,
 )
 FULL: Final = Problem(
     HTTPStatus.TOO_MANY_REQUESTS, "full", "the flow's first queue is full: nothing was queued", _AGAIN

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -37,6 +38,7 @@ MOST_BYTES: Final = 10_000_000  # headers and body
 MOST_REFUSED_BYTES: Final = 50_000_000  # of a request that is too large: read, not kept
 ARRIVAL_S: Final = 30.0  # for the whole body
 MEMORY: Final = 256 << 20
+_WITHOUT_LENGTH: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})  # RFC 9110: it would be another's
 
 
 class Publisher(Protocol):
@@ -84,7 +86,8 @@ class Hooks:
             return
         metrics.ANSWERS.labels(str(answer.status), answer.reason).inc()
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-        headers.append((b"content-length", b"%d" % len(answer.body)))
+        if answer.status not in _WITHOUT_LENGTH:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -155,7 +158,7 @@ class Hooks:
         if target.auth.signs_body and not target.auth.allows(request.headers, request.body):
             return _unauthorised(target)
         if not self._rate.take(ref.workspace, self._clock()):
-            return answers.RATE.answer()
+            return answers.RATE.answer(text=answers.RATE.text.format(workspace=ref.workspace))
         content = message(request, raw=target.raw, secret_header=target.auth.header)
         execution = new_id()
         try:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from nomadflows.cli.flow_logs import log_text, of_execution
+from nomadflows.cli.root import run
+from nomadflows.cli.session import Session
+from nomadflows.cluster.views import AllocView
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import Desired, FlowState, Meta, Status, WantedState
+from nomadflows.settings import Settings
+from nomadflows.store.documents import FlowRecord, Versioned
 
 RECORD = {
     "time": "2026-11-22T21:01:48.658Z",
@@ -57,3 +66,42 @@ def test_a_line_of_a_node_step() -> None:
 @pytest.mark.parametrize("level", [None, [], {}, "loud", 35])
 def test_a_level_of_any_kind(level: object) -> None:
     assert "it failed" in log_text(json.dumps(NODE | {"level": level}))
+
+
+class FakeNomad:
+    """One process of each version, which says that it worked on the execution `t-1`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def allocations(self, _namespace: str, job: str) -> list[AllocView]:
+        self.asked.append(job)
+        return [AllocView(job, "default", "note", "complete", "stop", 0, False, "", "", 0, "node", 0)]
+
+    def logs(self, _namespace: str, alloc: str, stream: str) -> list[str]:
+        time = f"2026-11-22T21:01:{int(alloc.removeprefix('orders.v')):02}.000Z"
+        record = RECORD | {"time": time, "message": f"worked in {alloc}", "threadId": "t-1"}
+        return [json.dumps(record)] if stream == "stdout" else []
+
+
+def of_version_12() -> tuple[Session, FakeNomad]:
+    ref = FlowRef("default", "orders")
+    status = Status(state=FlowState.RUNNING, version=12)
+    desired = Desired(state=WantedState.RUNNING, version=12)
+    record = FlowRecord(
+        ref, Versioned(Meta("orders", latest=12), 1), Versioned(desired, 1), Versioned(status, 1), has_draft=False
+    )
+    found, nomad = Session(), FakeNomad()
+    made: Any = found
+    made.settings, made.nomad, made.store = Settings(), nomad, SimpleNamespace(flow=lambda _ref: record)
+    return found, nomad
+
+
+def test_an_execution_is_followed_through_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    session, nomad = of_version_12()
+    assert run(["flow", "logs", "orders", "--execution", "t-1"], session) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("worked in ")[2].split()[0] for line in lines] == [f"orders.v{n}" for n in range(3, 13)]
+    nomad.asked.clear()
+    assert run(["flow", "logs", "orders"], session) == 0
+    assert nomad.asked == ["orders.v12"]

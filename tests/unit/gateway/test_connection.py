@@ -165,6 +165,19 @@ def test_a_status_that_http_does_not_know(served: Served) -> None:
     assert statuses(served.ask(LAST)) == [999]
 
 
+@pytest.mark.parametrize(("status", "length"), [(204, False), (304, False), (205, True), (200, True)])
+def test_an_answer_without_a_body_has_no_length(served: Served, status: int, *, length: bool) -> None:
+    served.gate.flows[REF] = target(answers=True)
+    content = {"statusCode": status, "body": "", "headers": {"content-type": "text/plain"}}
+    served.gate.broker.on_publish = lambda headers: served.gate.replies.take(
+        {"threadId": headers["threadId"], "protocolVersion": 1}, encode(CRYPTO, content, 1)
+    )
+    answer = served.ask(LAST)
+    assert statuses(answer) == [status]
+    assert (b"content-length: 0" in answer) is length
+    assert b"transfer-encoding" not in answer
+
+
 def test_many_slow_callers_hold_up_nobody() -> None:
     with Served(Gate(), headers_s=5.0) as served:
         slow = [served.connect() for _ in range(300)]

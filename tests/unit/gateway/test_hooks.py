@@ -257,6 +257,7 @@ def test_a_credential_that_is_wrong_says_nothing_of_itself(gate: Gate) -> None:
 def test_a_workspace_has_so_many_calls_a_minute() -> None:
     gate = Gate(per_minute=2)
     assert [call(gate, json={}).status_code for _ in range(3)] == [200, 200, 429]
+    assert "workspace default " in call(gate, json={}).json()["error"]
     gate.now = 30
     assert [call(gate, json={}).status_code for _ in range(2)] == [200, 429]
 
