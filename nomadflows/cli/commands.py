@@ -102,7 +102,7 @@ SHARED_OPTIONS = (
     ("--nomad-addr URL", "Also NOMADFLOWS_NOMAD_ADDR or NOMAD_ADDR."),
     ("--vault-addr URL", "Also NOMADFLOWS_VAULT_ADDR or VAULT_ADDR."),
     ("--rabbitmq-api URL", "Also NOMADFLOWS_RABBITMQ_API."),
-    ("--timeout SECONDS", "How long a server may take to answer; default: 5."),
+    ("--timeout SECONDS", "How long a server may take to answer; default: 4."),
     ("--version", "Show the version and exit."),
     ("-h, --help", "Show this page, or a command's page, and exit."),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,21 +166,22 @@ def test_wait_is_told_when_the_wish_came_true(cli: Cli, published: str, store: S
     assert "Running" in done.err
 
 
-def test_two_at_once_one_wins(cli: Cli, published: str, settings: Settings, store: Store) -> None:
+def test_two_at_once_one_wins(cli: Cli, published: str, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """Both read the same state before either writes; the second is told."""
-    from nomadflows.model.errors import Conflict
-    from nomadflows.store import requests
+    commit = Store.transact
 
-    other = Store(settings.consul_addr, settings.consul_token, prefix=settings.kv_prefix)
-    commit = other.transact
-
-    def late(*arguments: object, **more: object) -> dict[str, int]:
+    def late(self: Store, *arguments: Any, **more: Any) -> dict[str, int]:
+        monkeypatch.undo()
         cli.ok("flow", "start", published, "--why", "first")
-        return commit(*arguments, **more)  # type: ignore[arg-type]
+        return commit(self, *arguments, **more)
 
-    other.transact = late  # type: ignore[method-assign]
-    with pytest.raises(Conflict, match="was changed at the same time"):
-        requests.start(other, FlowRef(settings.workspace, published), by="second")
+    monkeypatch.setattr(Store, "transact", late)
+    second = cli("flow", "start", published, "--why", "second")
+    assert second.code == 1
+    assert "was changed at the same time" in second.err
+    record = store.flow(FlowRef(cli.settings.workspace, published))
+    assert record is not None
+    assert record.desired.value.why == "first"
 
 
 def test_logs_and_queues_of_a_flow_that_does_not_run(cli: Cli, published: str) -> None:
