@@ -33,6 +33,7 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "timeout": (float, "number of seconds"),
     "deaf_after": (float, "number of seconds"),
     "stalled_after": (float, "number of seconds"),
+    "limited_ttl": (float, "number of seconds"),
     "tick_jitter": (float, "number of seconds"),
     "object_ttl": (float, "number of seconds"),
     "object_bytes": (int, "whole number"),
@@ -111,6 +112,7 @@ class Settings:
     )
     deaf_after: float = 300.0  # a step whose process runs but does not consume is restarted after so many seconds
     stalled_after: float = 1200.0  # and one that holds messages and finishes none
+    limited_ttl: float = 28_800.0  # a flow of a limited workspace is stopped so many seconds after its start
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
 
     @property

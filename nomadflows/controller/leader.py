@@ -47,7 +47,11 @@ class Leader:
         self._scheduler = Scheduler(
             self._clients, self._queue.add, lambda: fence.is_leader, jitter_s=settings.tick_jitter
         )
-        rules = Rules(deaf_after_s=settings.deaf_after, stalled_after_s=settings.stalled_after)
+        rules = Rules(
+            deaf_after_s=settings.deaf_after,
+            stalled_after_s=settings.stalled_after,
+            limited_ttl_s=settings.limited_ttl,
+        )
         self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake, rules)
         self._wakes = WakeListener(settings.amqp_uri, self._message)
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)

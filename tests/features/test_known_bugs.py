@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Final
 
 import pika
 import pytest
+import requests as http
 
 from nomadflows.broker.wire import Crypto, encode, new_id, platform_message
+from nomadflows.cli.root import run
 from nomadflows.store import requests
 from tests.features.test_life import relay
+from tests.gateways import builtins, free_port, gateway
 from tests.world import World, eventually
+
+CALM: Final = {"StartRequested", "StepsReady", "WorkDone", "Parked", "MessageArrived", "Awake"}
 
 
 def test_a_deleted_credential_does_not_keep_a_flow_from_being_stopped(world: World, tmp_path: Path) -> None:
@@ -65,6 +72,63 @@ def test_no_message_stays_in_a_queue_with_no_container_running(world: World, tmp
         properties = pika.BasicProperties(delivery_mode=2, headers=message.headers)
         channel.basic_publish("", version.queue("receive"), message.body, properties, mandatory=True)
     assert world.all_arrive(tmp_path / "out", range(7, 8), 60) == {7: 1}
+
+
+def test_steps_that_left_as_they_should_are_not_told_as_failures(world: World, tmp_path: Path) -> None:
+    """Neither on the way to sleep nor at the wake after it."""
+    world.deploy()
+    world.start_controller()
+    flow = world.start_flow("calm", relay(tmp_path / "out"))
+    for number in range(2):
+        world.flow_becomes(flow, "Sleeping")
+        world.send(flow, range(number, number + 1))
+        world.all_arrive(tmp_path / "out", range(number + 1))
+        status = world.flow_becomes(flow, "Running")
+        assert [(step.restarts, step.message) for step in status.steps if step.restarts or step.message] == []
+    assert {event.reason for event in world.events(flow)} <= CALM
+
+
+def test_a_webhook_and_a_reply_may_come_with_a_later_version(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """And an error of the mapper between them is shown on its execution."""
+    world.deploy()
+    builtins(world)
+    world.start_controller()
+    port = free_port()
+    ticking = {"idle_after": "60s", "schedule": "0 4 * * *", "steps": [{"id": "receive", "use": "probe:count"}]}
+    steps = [
+        {"id": "receive", "use": "webhook:receive"},
+        {"id": "answer", "use": "http:reply", "map": {"hello": "$uppercase(name)"}},
+    ]
+    with gateway(world, port):
+        # Given a flow that ticks, whose address answers nobody
+        flow = world.start_flow("changed", ticking)
+        url = f"http://127.0.0.1:{port}/hook/default/changed"
+        assert http.post(url, json={}, timeout=5).status_code == 404
+        # When its next version begins with a webhook and holds a reply
+        world.publish_flow("changed", {"idle_after": "60s", "steps": steps})
+        # Then callers are answered
+        eventually("it answers", lambda: http.post(url, json={"name": "nora"}, timeout=30).ok, 60, 0.5)
+        assert http.post(url, json={"name": "olaf"}, timeout=30).json() == {"hello": "OLAF"}
+        # And one that the mapper cannot serve finds out why by the id it was given
+        failed = http.post(url, json={"name": {"no": "text"}}, timeout=30)
+        assert failed.status_code == 500
+        capsys.readouterr()
+        run(["flow", "errors", flow.flow, "--each", "--execution", failed.headers["x-execution-id"], "-o", "json"])
+        (record,) = json.loads(capsys.readouterr().out)
+        assert record["step"] == "mapper:receive:answer"
+
+
+@pytest.mark.slow
+def test_a_flow_of_thirty_steps_starts(world: World, tmp_path: Path) -> None:
+    """One after the other they would take longer than anybody waits."""
+    world.deploy()
+    world.start_controller()
+    middle = [{"id": f"step-{n}", "use": "probe:relay"} for n in range(28)]
+    last = {"id": "note", "use": "probe:relay", "with": {"out": str(tmp_path / "out")}}
+    steps = [{"id": "receive", "use": "probe:receive"}, *middle, last]
+    flow = world.start_flow("long", {"idle_after": "60s", "steps": steps})
+    world.send(flow, range(3))
+    assert set(world.all_arrive(tmp_path / "out", range(3)).values()) == {1}
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests as http
 
+from nomadflows.settings import Settings
 from nomadflows.store import requests
 from tests.features.test_life import relay
 from tests.world import World, eventually
@@ -52,6 +54,30 @@ def test_a_queue_over_80_percent_suspends_and_force_resumes(world: World, tmp_pa
     eventually("it is refused", lambda: any("Not resumed" in e.message for e in world.events(flow)))
     requests.resume(world.store, flow, by="test", force=True)
     world.flow_becomes(flow, "Running", 60)
+
+
+@pytest.mark.slow
+def test_a_limited_workspace_stops_what_others_suspend_and_stops_all_in_time(stack: Settings, tmp_path: Path) -> None:
+    world = World(replace(stack, workspace="trial"), tmp_path)
+    world.store.put_workspace("trial", {"type": "limited"}, cas=0)
+    world.deploy()
+    out = tmp_path / "out"
+    try:
+        # Given a limited workspace with a flow whose queue fills up, and one that does well
+        world.start_controller(NOMADFLOWS_LIMITED_TTL="25")
+        full = world.start_flow("overfull", {**relay(out, work_ms=25_000), "limits": {"messages": 50}})
+        well = world.start_flow("well", {**relay(out), "idle_after": "60s"})
+        # When the first passes its mark
+        world.send(full, range(49), step="note")
+        # Then it is stopped, and what waited is gone, as its event says
+        stopped = world.flow_becomes(full, "Stopped", 40)
+        assert {"QueueLimit", "Stopped"} <= {event.reason for event in world.events(full)}
+        assert stopped.dropped > 40
+        # And the other is stopped when its time is up
+        world.flow_becomes(well, "Stopped", 60)
+        assert "TimeUp" in {event.reason for event in world.events(well)}
+    finally:
+        world.close()
 
 
 @pytest.mark.parametrize(
