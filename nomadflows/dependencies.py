@@ -63,6 +63,17 @@ def python_version(python: str) -> str:
     return _asked([python, "-c", code], "set NOMADFLOWS_STEP_PYTHON", "Python")
 
 
+def node_platform(node: str) -> str:
+    """As `linux-x64`."""
+    return _asked([node, "-p", "process.platform + '-' + process.arch"], "set NOMADFLOWS_STEP_NODE", "Node")
+
+
+def python_platform(python: str) -> str:
+    """As `linux-x86_64`."""
+    code = "import os; print('{0.sysname}-{0.machine}'.format(os.uname()).lower())"
+    return _asked([python, "-c", code], "set NOMADFLOWS_STEP_PYTHON", "Python")
+
+
 def _asked(command: Sequence[str], hint: str, what: str) -> str:
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603 - a setting

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from nomadflows.artifact import archive
-from nomadflows.dependencies import install_node, install_python, node_version, python_version
+from nomadflows.artifact.needs import NODE_CHECK, node_check
+from nomadflows.dependencies import (
+    install_node,
+    install_python,
+    node_platform,
+    node_version,
+    python_platform,
+    python_version,
+)
 from nomadflows.hooks import functions_with_hooks
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.descriptor import SAILOR, component_name, language_of, problems, version_of
@@ -25,6 +33,7 @@ from nomadflows.model.states import timestamp, utc_now
 
 Json = dict[str, Any]
 
+_COMPILED: Final = (b"\x7fELF", b"\xcf\xfa\xed\xfe")  # how programs and libraries of Linux and macOS begin
 _NOT_CODE: Final = frozenset({"__pycache__", "node_modules", ".git", ".DS_Store", ".venv"})
 
 
@@ -77,12 +86,16 @@ def pack(component: ComponentVersion, folder: Path, target: Path, python: str, n
     with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
         made = Path(fresh) / "component"
         build(component, folder, made, python)
+        needs = _needs(component, made, python, node)
+        check = {"check": NODE_CHECK} if component.language == "node" else {}
+        if check:
+            (made / NODE_CHECK).write_text(node_check(needs))
         try:
             sha256 = archive.pack(made, target)
         except archive.HostileError as error:
             raise InputError(f"{folder} cannot be packed: {error}") from error
         hooks = tuple(functions_with_hooks(component, made, node))
-    place = {"artifact": sha256, "bytes": target.stat().st_size, "needs": _needs(component), **component.location}
+    place = {"artifact": sha256, "bytes": target.stat().st_size, "needs": needs, **check, **component.location}
     return replace(component, location=place, hooks=hooks)
 
 
@@ -95,11 +108,22 @@ def build(component: ComponentVersion, folder: Path, made: Path, python: str) ->
         install_python(made, python)
 
 
-def _needs(component: ComponentVersion) -> str:
-    """What a node must have, as its unpacking checks it: a minor of Python, a major of Node."""
+def _needs(component: ComponentVersion, made: Path, python: str, node: str) -> str:
+    """What a node must have: a minor of Python or a major of Node; for compiled code its system and processor too."""
+    compiled = any(_is_compiled(path) for path in made.rglob("*"))
     if version := component.location.get("python"):
-        return f"python {version}"
-    return f"node {str(component.location['node']).removeprefix('v').partition('.')[0]}"
+        words = ["python", str(version), *([python_platform(python)] if compiled else [])]
+    else:
+        major = str(component.location["node"]).removeprefix("v").partition(".")[0]
+        words = ["node", major, *([node_platform(node)] if compiled else [])]
+    return " ".join(words)
+
+
+def _is_compiled(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) in _COMPILED
 
 
 def _refuse_links_out(folder: Path) -> None:

@@ -38,6 +38,7 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "object_ttl": (float, "number of seconds"),
     "object_bytes": (int, "whole number"),
     "webhooks_per_minute": (int, "whole number"),
+    "component_keep_days": (float, "number of days"),
     "container_user": (int, "whole number"),
 }
 
@@ -106,6 +107,7 @@ class Settings:
     object_bytes: int = 1_000_000_000  # that one may have
     component_fetch: str = "cache"  # "cache": unpacked once on a node; "nomad": by Nomad, for each process
     component_cache: str = ""  # where nodes unpack them; "": <home>/components
+    component_keep_days: float = 30.0  # for which nodes keep unpacked components that no step starts; 0: for ever
     datacenters: str = "*"
     tick_jitter: float = (
         0.0  # by how many seconds at most ticks come after their schedule, to spread flows of one minute

@@ -70,7 +70,8 @@ def check(path: Path, limits: Limits = LIMITS) -> None:
 
 
 def unpack(path: Path, folder: Path, limits: Limits = LIMITS) -> None:
-    """Into a folder that does not exist yet. HostileError, with whatever came before the culprit written."""
+    """Into a folder that does not exist yet. HostileError, with whatever came before the culprit written; OSError is
+    the disk's."""
     folder.mkdir()
     for name, member, data in _entries(path, limits):
         there = folder / name
@@ -81,8 +82,7 @@ def unpack(path: Path, folder: Path, limits: Limits = LIMITS) -> None:
             there.symlink_to(member.linkname)
         else:
             assert data is not None, "a plain file has data"
-            with _readable():
-                _write(there, data, executable=bool(member.mode & 0o100))
+            _write(there, data, executable=bool(member.mode & 0o100))
     if not (folder / "component.json").is_file():
         raise HostileError("there is no component.json in it")
 
@@ -166,8 +166,13 @@ def _inside(name: str, target: str) -> None:
 def _write(path: Path, data: IO[bytes], *, executable: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o755 if executable else 0o644), "wb") as file:
-        while chunk := data.read(_CHUNK):
+        while chunk := _read(data):
             file.write(chunk)
+
+
+def _read(data: IO[bytes]) -> bytes:
+    with _readable():
+        return data.read(_CHUNK)
 
 
 class _Bounded(gzip.GzipFile):

@@ -3,19 +3,19 @@
     python -m nomadflows.artifact.fetch [NODE]
 
 Told by the environment: what (`NOMADFLOWS_ARTIFACT_URL`, `…_SHA256`), where to (`NOMADFLOWS_COMPONENT_DIR`), what it
-was made for (`NOMADFLOWS_ARTIFACT_NEEDS`, such as `python 3.11` or `node 20`). A folder is whole or not there. A store
-that is away is waited for; a file that is not what it should be is refused at once.
+was made for (`NOMADFLOWS_ARTIFACT_NEEDS`, such as `python 3.11` or `node 20`), how long what nobody starts is kept
+(`NOMADFLOWS_COMPONENT_KEEP_DAYS`). A folder is whole or not there. A store that is away is waited for; a file that is not
+what it should be, and a disk that takes no more, end it at once.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import http.client
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +23,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from nomadflows.artifact import cache
 from nomadflows.artifact.archive import LIMITS, HostileError, unpack
+from nomadflows.artifact.needs import VARIABLE as NEEDS
+from nomadflows.artifact.needs import python_here, refusal
 
 _TIMEOUT_S: Final = 30.0
 _PATIENCE_S: Final = 300.0
@@ -31,25 +34,36 @@ _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
 _CHUNK: Final = 1 << 18
 _GONE: Final = (404, 403, 401, 410)
+_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what no network says
+_ABOUT_NODE: Final = "process.versions.node.split('.')[0] + ' ' + process.platform + '-' + process.arch"
 
 
 class RefusedError(Exception):
     """No use trying again."""
 
 
+class DiskError(RefusedError):
+    """This node's disk does not take it."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"{folder} on this node cannot be written: {error.strerror}")
+
+
 def main(environ: Mapping[str, str], arguments: Sequence[str]) -> int:
     """The exit code; what went wrong is on stderr, where the step's log is."""
+    folder = Path(environ[cache.VARIABLE])
     try:
         fetch(
             environ["NOMADFLOWS_ARTIFACT_URL"],
             environ["NOMADFLOWS_ARTIFACT_SHA256"],
-            Path(environ["NOMADFLOWS_COMPONENT_DIR"]),
-            environ.get("NOMADFLOWS_ARTIFACT_NEEDS", ""),
+            folder,
+            environ.get(NEEDS, ""),
             node=arguments[0] if arguments else "node",
         )
     except (RefusedError, HostileError, OSError) as error:
         print(f"the component cannot be fetched: {error}", file=sys.stderr)
         return 1
+    _tidy_up(folder.parent.parent, environ.get("NOMADFLOWS_COMPONENT_KEEP_DAYS", ""))
     return 0
 
 
@@ -58,16 +72,29 @@ def fetch(
 ) -> None:
     """Make the folder unless it is there. RefusedError or HostileError if that cannot be."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several steps of one component start at once: one fetches, the others wait
+    with cache.locked(folder):  # several steps of one component start at once: one fetches, the others wait
         if folder.is_dir():
             return
         _check_runtime(needs, node)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as fresh:
-            packed = Path(fresh) / "component.tar.gz"
-            _download_patiently(url, sha256, packed, patience_s)
-            unpack(packed, Path(fresh) / "component")
-            (Path(fresh) / "component").rename(folder)
+        with cache.scratch(folder) as fresh:
+            _download_patiently(url, sha256, fresh / "component.tar.gz", patience_s)
+            try:
+                unpack(fresh / "component.tar.gz", fresh / "component")
+            except OSError as error:
+                raise DiskError(folder.parent, error) from error
+            cache.mark(folder)
+            (fresh / "component").rename(folder)
+
+
+def _tidy_up(place: Path, keep_days: str) -> None:
+    """A step does not wait for room to be made, nor fail where it cannot."""
+    try:
+        gone = cache.sweep(place, float(keep_days or 0), time.time())
+    except OSError as error:
+        print(f"old components were not removed: {error}", file=sys.stderr)
+        return
+    if gone:
+        print(f"not started for {keep_days} days, and removed: {', '.join(map(str, gone))}", file=sys.stderr)
 
 
 def _download_patiently(url: str, sha256: str, target: Path, patience_s: float) -> None:
@@ -78,6 +105,8 @@ def _download_patiently(url: str, sha256: str, target: Path, patience_s: float) 
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code in _GONE:
                 raise RefusedError(f"{url}: HTTP {error.code}") from error
+            if isinstance(error, OSError) and error.errno in _DISK:
+                raise DiskError(target.parent, error) from error
             if time.monotonic() + pause > deadline:
                 raise RefusedError(f"{url} did not answer for {patience_s:.0f} s: {error}") from error
             time.sleep(pause)
@@ -103,16 +132,12 @@ def _download(url: str, sha256: str, target: Path) -> None:
 
 def _check_runtime(needs: str, node: str) -> None:
     """A component is made for one Python minor or one Node major: what it brings may be compiled for that."""
-    language, _, wanted = needs.partition(" ")
-    if language == "python":
-        found = f"{sys.version_info.major}.{sys.version_info.minor}"
-    elif language == "node":
-        shown = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
-        found = shown.stdout.strip().removeprefix("v").partition(".")[0]
-    else:
-        return
-    if found != wanted:
-        raise RefusedError(f"it was deployed for {language} {wanted}, this node has {found or 'none'}")
+    here: Sequence[str] = python_here()
+    if needs.startswith("node "):
+        shown = subprocess.run([node, "-p", _ABOUT_NODE], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+        here = shown.stdout.split()
+    if problem := refusal(needs, here):
+        raise RefusedError(problem)
 
 
 if __name__ == "__main__":

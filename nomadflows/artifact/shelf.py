@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -15,6 +15,7 @@ from nomadflows.artifact.archive import LIMITS, HostileError, Limits, check
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 SUFFIX: Final = ".tar.gz"
+_RECEIVING: Final = ".receiving-"
 
 
 class Shelf:
@@ -33,17 +34,36 @@ class Shelf:
     def receiving(self, sha256: str) -> Iterator[Receiving]:
         """A place for what comes in pieces; unless it is kept, nothing stays of it."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".receiving-", dir=self._folder, delete=False) as file:
+        with tempfile.NamedTemporaryFile(prefix=_RECEIVING, dir=self._folder, delete=False) as file:
             path = Path(file.name)
             try:
                 yield Receiving(file, path, self._folder / f"{sha256}{SUFFIX}", self._limits)
             finally:
                 path.unlink(missing_ok=True)
 
+    def forget(self, named: Collection[str], before: float) -> list[str]:
+        """Remove what is older than that and stands for nothing: files that nobody names, and what a killed process was
+        receiving. Their names."""
+        gone = []
+        for path in sorted(self._folder.glob("*")):
+            sha256 = path.name.removesuffix(SUFFIX)
+            ours = path.name.startswith(_RECEIVING) or (_NAME.fullmatch(sha256) and path.name.endswith(SUFFIX))
+            if ours and sha256 not in named and _is_older(path, before):
+                path.unlink(missing_ok=True)
+                gone.append(path.name)
+        return gone
+
     def remove(self, sha256: str) -> None:
         """What is not there is as good as removed."""
         if (path := self.path(sha256)) is not None:
             path.unlink(missing_ok=True)
+
+
+def _is_older(path: Path, before: float) -> bool:
+    try:
+        return path.stat().st_mtime < before
+    except FileNotFoundError:
+        return False
 
 
 class Receiving:

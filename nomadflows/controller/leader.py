@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from nomadflows.artifact.shelf import Shelf
 from nomadflows.broker.listener import SnapshotListener, WakeListener
 from nomadflows.builtin import builtin_components, builtin_dir
 from nomadflows.clients import per_thread
 from nomadflows.controller import metrics
 from nomadflows.controller.reconciler import EXPECTED, Reconciler
 from nomadflows.controller.scheduler import Scheduler
+from nomadflows.controller.shelf import ForgottenArtifacts
 from nomadflows.controller.signals import Inbox, NomadEvents, Resync, Sweep
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
@@ -60,6 +62,7 @@ class Leader:
             Inbox(self._clients, self._queue, self._versions, self._scheduler, fence),
             NomadEvents(self._clients, self._queue),
             Sweep(self._clients, self._queue, self._known_workspaces),
+            *([] if settings.artifact_url else [ForgottenArtifacts(self._clients, Shelf(settings.artifact_folder))]),
         ]
         self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
 
@@ -178,6 +181,7 @@ def site(settings: Settings) -> Site:
         component_dir=lambda component: component_dir(component, settings.cache_folder),
         artifacts=settings.artifacts,
         fetched_by_nomad=settings.component_fetch == "nomad",
+        component_keep_days=settings.component_keep_days,
         amqp=_amqp_of_steps(settings),
         driver=settings.step_driver,
         builtin_image=settings.builtin_image,

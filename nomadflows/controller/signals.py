@@ -35,7 +35,7 @@ RESYNC_S: Final = 300.0
 SWEEP_S: Final = 30.0
 
 
-class _Thread:
+class Repeated:
     """A daemon thread that repeats `_turn` until it is closed; a failing turn is logged and repeated a little later."""
 
     def __init__(self, name: str) -> None:
@@ -65,7 +65,7 @@ class _Thread:
         raise NotImplementedError
 
 
-class Inbox(_Thread):
+class Inbox(Repeated):
     """Requests of people, as keys that are deleted once the flow stands in the queue, or the tick in the trigger's.
 
     The key goes only after the request is in the queue of a leader that will, on failing, look again by itself;
@@ -143,7 +143,7 @@ class Inbox(_Thread):
         return True
 
 
-class NomadEvents(_Thread):
+class NomadEvents(Repeated):
     """Allocations and jobs that changed, as Nomad tells it."""
 
     def __init__(self, clients: Callable[[], Clients], queue: WorkQueue) -> None:
@@ -163,7 +163,7 @@ class NomadEvents(_Thread):
                 self._queue.add_after(version.ref, FIRST_LOOK_S)  # events come in bursts: one look for all
 
 
-class Sweep(_Thread):
+class Sweep(Repeated):
     """Messages that came into a step's queue past its flow's exchange, which the wake queue does not hear of.
 
     One listing for each workspace. A flow that holds messages is looked at; only a parked one has anything to do.
@@ -185,7 +185,7 @@ class Sweep(_Thread):
                     self._queue.add(version.ref)
 
 
-class Resync(_Thread):
+class Resync(Repeated):
     """All flows, first when the leader begins and then every few minutes: repairs whatever signal was missed.
 
     The first round looks at every flow, so that the scheduler knows them all. Later ones pass over what three

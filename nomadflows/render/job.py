@@ -51,6 +51,7 @@ class Site:
     datacenters: Sequence[str] = ("*",)
     artifacts: str = ""  # where nodes fetch packed components
     fetched_by_nomad: bool = False  # for each process, instead of once a node
+    component_keep_days: float = 30.0  # for which nodes keep components that nobody starts; 0: for ever
     ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
 
 

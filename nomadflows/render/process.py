@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from nomadflows.artifact.needs import NODE_CHECK
+from nomadflows.artifact.needs import VARIABLE as NEEDS
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import InputError
 from nomadflows.render.escape import Runtime
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from nomadflows.render.job import Site
 
 _UNPACKED: Final = "${NOMAD_TASK_DIR}/component"  # where the template's artifact block puts it
+_MARK: Final = (
+    '{ echo >"$NOMADFLOWS_COMPONENT_DIR.used"; } 2>/dev/null; '  # it is wanted: who tidies up leaves it alone
+)
 _FETCH: Final = '[ -d "$NOMADFLOWS_COMPONENT_DIR" ] || "$0" -m nomadflows.artifact.fetch "$1" || exit; shift; '
 _ENTER: Final = 'cd "$NOMADFLOWS_COMPONENT_DIR" || exit; '
 _GO: Final = 'exec "$@"'
@@ -64,7 +69,9 @@ class Launch:
     registry_credential: str = ""  # credential of the flow's workspace by which the node fetches the image
     artifact: str = ""  # what Nomad fetches and unpacks before each start; "": nothing
     checksum: str = ""  # of that
-    fetched: Mapping[str, str] = field(default_factory=dict)  # variables by which the node fetches it, once
+    fetched: Mapping[str, str] = field(
+        default_factory=dict
+    )  # variables by which the node fetches it, and checks that it fits
 
 
 def launch(component: ComponentVersion, site: Site, program: Program = STEP) -> Launch:
@@ -87,23 +94,39 @@ def launch(component: ComponentVersion, site: Site, program: Program = STEP) -> 
 
 def _by_node(component: ComponentVersion, site: Site, program: Program) -> Launch:
     """A shell looks whether the component is there, has it fetched if not, and becomes the step."""
-    own = (site.python, *program.python) if component.language == "python" else (site.node, *program.node)
-    script = _FETCH + (_ENTER if component.language == "node" else "") + _GO  # its working folder may not be there yet
+    own = _own_program(component, site, program)
+    script = (
+        _MARK + _FETCH + (_ENTER if component.language == "node" else "") + _GO
+    )  # its working folder may not be there yet
     fetched = {
         "NOMADFLOWS_ARTIFACT_URL": _address(component, site),
         "NOMADFLOWS_ARTIFACT_SHA256": str(component.location["artifact"]),
-        "NOMADFLOWS_ARTIFACT_NEEDS": str(component.location.get("needs", "")),
+        NEEDS: str(component.location.get("needs", "")),
+        "NOMADFLOWS_COMPONENT_KEEP_DAYS": f"{site.component_keep_days:g}",
     }
     shell = ("/bin/sh", "-c", script, site.python, site.node)
     return Launch(site.driver, (*shell, *own), site.component_dir(component), fetched=fetched)
 
 
 def _by_nomad(component: ComponentVersion, site: Site, program: Program) -> Launch:
-    folder, source = Runtime(_UNPACKED), _address(component, site)
-    checksum = f"sha256:{component.location['artifact']}"
+    folder = Runtime(_UNPACKED)
+    return Launch(
+        site.driver,
+        _own_program(component, site, program),
+        folder,
+        "" if component.language == "python" else folder,
+        artifact=_address(component, site),
+        checksum=f"sha256:{component.location['artifact']}",
+        fetched={NEEDS: str(component.location.get("needs", ""))},
+    )
+
+
+def _own_program(component: ComponentVersion, site: Site, program: Program) -> tuple[str, ...]:
+    """Each start asks whether the node has what the component needs: Python by itself, Node by what was packed for it."""
     if component.language == "python":
-        return Launch(site.driver, (site.python, *program.python), folder, artifact=source, checksum=checksum)
-    return Launch(site.driver, (site.node, *program.node), folder, folder, artifact=source, checksum=checksum)
+        return (site.python, *program.python)
+    first = ("--require", f"./{NODE_CHECK}") if component.location.get("check") == NODE_CHECK else ()
+    return (site.node, *first, *program.node)
 
 
 def _address(component: ComponentVersion, site: Site) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, Final
 
+from nomadflows.artifact.needs import VARIABLE as NEEDS
+from nomadflows.artifact.needs import python_here, refusal
+
 Json = dict[str, Any]
 
 _PACKAGES: Final = "_packages"  # what `component deploy` installed of its requirements.txt
@@ -88,6 +91,8 @@ def load_verifier(folder: str) -> Module | None:
 
 
 def _import(root: str, name: str, whose: str) -> ModuleType:
+    if problem := refusal(os.environ.get(NEEDS, ""), python_here()):
+        raise ComponentError(problem)
     if root not in sys.path:
         sys.path.insert(0, root)
         if os.path.isdir(f"{root}/{_PACKAGES}"):  # noqa: PTH112

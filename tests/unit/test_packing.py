@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nomadflows.artifact.archive import unpack
+from nomadflows.artifact.needs import python_here
 from nomadflows.model.descriptor import check_newer, dev_version
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.packing import pack, read_component
@@ -90,6 +91,15 @@ def test_names_are_those_a_flow_can_spell(tmp_path):
     assert read_component(source, "other").name == "other"
     with pytest.raises(InputError, match="not a component name"):
         read_component(source, "Über")
+
+
+def test_compiled_code_needs_the_system_and_processor_it_was_made_for(tmp_path):
+    source = folder(tmp_path, GOOD, send="")
+    plain = pack(read_component(source), source, tmp_path / "packed", sys.executable)
+    assert plain.location["needs"] == f"python {python_here()[0]}"
+    (source / "fast.so").write_bytes(b"\x7fELF\x02")
+    compiled = pack(read_component(source), source, tmp_path / "packed", sys.executable)
+    assert compiled.location["needs"] == " ".join(["python", *python_here()])
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "0.9.0", "1.1.0-beta.2"])

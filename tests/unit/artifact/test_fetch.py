@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import http.server
-import sys
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nomadflows.artifact import archive
 from nomadflows.artifact.archive import HostileError, pack
-from nomadflows.artifact.fetch import RefusedError, fetch, main
+from nomadflows.artifact.fetch import DiskError, RefusedError, _download_patiently, fetch, main
+from nomadflows.artifact.needs import python_here
 from nomadflows.artifact.shelf import Shelf, TooLargeError
 from nomadflows.artifact.signature import is_signed, sign
 
@@ -95,12 +97,35 @@ def test_what_is_not_what_it_should_be_is_refused_at_once(store, packed, tmp_pat
 
 @pytest.mark.parametrize(
     ("needs", "said"),
-    [("python 2.7", "deployed for python 2.7"), ("node 4", "deployed for node 4, this node has")],
+    [
+        ("python 2.7", "deployed for python 2.7"),
+        (f"python {python_here()[0]} plan9-vax", "deployed for python .* plan9-vax, this node has"),
+        ("node 4", "deployed for node 4, this node has none"),
+    ],
 )
 def test_a_node_with_another_python_or_node_is_told(store, packed, tmp_path, needs, said):
     store.content, sha256 = packed
     with pytest.raises(RefusedError, match=said):
         fetch(store.url, sha256, tmp_path / "there", needs, node="/bin/true")
+
+
+def test_a_full_disk_is_told_at_once(store, packed, tmp_path):
+    store.content, sha256 = packed
+    with pytest.raises(DiskError, match="No space left on device"):
+        _download_patiently(store.url, sha256, Path("/dev/full"), 60)
+    assert store.asked == 1
+
+
+def test_a_disk_that_is_full_while_unpacking_says_nothing_of_the_archive(store, tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "component.json").write_text("{}")
+    sha256 = pack(source, tmp_path / "packed")
+    store.content = (tmp_path / "packed").read_bytes()
+    monkeypatch.setattr(archive, "_write", lambda *_, **__: Path("/dev/full").write_bytes(b"x"))
+    with pytest.raises(DiskError, match=r"cache/shop on this node cannot be written: No space left"):
+        fetch(store.url, sha256, tmp_path / "cache" / "shop" / "1.0.0")
+    assert not (tmp_path / "cache" / "shop" / "1.0.0").exists()
 
 
 def test_the_program_says_what_is_wrong(store, packed, tmp_path, capsys):
@@ -109,7 +134,7 @@ def test_the_program_says_what_is_wrong(store, packed, tmp_path, capsys):
         "NOMADFLOWS_ARTIFACT_URL": store.url,
         "NOMADFLOWS_ARTIFACT_SHA256": sha256,
         "NOMADFLOWS_COMPONENT_DIR": str(tmp_path / "there"),
-        "NOMADFLOWS_ARTIFACT_NEEDS": f"python {sys.version_info.major}.{sys.version_info.minor}",
+        "NOMADFLOWS_ARTIFACT_NEEDS": "python " + " ".join(python_here()),
     }
     assert main(variables | {"NOMADFLOWS_ARTIFACT_SHA256": "00"}, []) == 1
     assert "cannot be fetched" in capsys.readouterr().err
@@ -130,6 +155,20 @@ def test_a_shelf_keeps_only_what_its_name_says(packed, tmp_path):
     assert shelf.path("../../etc/passwd") is None
     shelf.remove(sha256)
     assert shelf.path(sha256) is None
+
+
+def test_a_shelf_forgets_what_is_old_and_nobody_names(tmp_path):
+    names = [f"{letter * 64}.tar.gz" for letter in "abc"]
+    old = [names[0], names[1], ".receiving-x", "kept-by-somebody"]
+    for name in [*old, names[2], ".receiving-y"]:
+        (tmp_path / name).write_bytes(b"")
+    for name in old:
+        os.utime(tmp_path / name, (1000, 1000))
+    assert Shelf(tmp_path).forget({"b" * 64}, before=2000) == [".receiving-x", names[0]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [names[1], names[2], ".receiving-y", "kept-by-somebody"]
+    )
+    assert Shelf(tmp_path / "none").forget(set(), before=2000) == []
 
 
 def test_more_than_a_quarter_of_a_gigabyte_is_not_taken(tmp_path):
