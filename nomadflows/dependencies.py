@@ -10,11 +10,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from nomadflows.model.descriptor import SAILOR
 from nomadflows.model.errors import InputError, NomadflowsError
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A Python of Linux that is not on this machine, for which packages are chosen."""
+
+    version: str  # as 3.11
+    machine: str  # as x86_64
+
 
 PACKAGES: Final = "_packages"  # the Python step process looks there too
 REQUIREMENTS: Final = "requirements.txt"
@@ -33,21 +43,35 @@ def install_node(folder: Path) -> None:
         raise NomadflowsError(f"after `{' '.join(command)}` there is no node_modules/{SAILOR}/run.js")
 
 
-def install_python(folder: Path, python: str) -> None:
+def install_python(folder: Path, python: str, target: Elsewhere | None = None) -> None:
     """Wheels only: building from source would run a stranger's code here, and give something else each time."""
     if not (folder / REQUIREMENTS).is_file():
         return
     if (folder / PACKAGES).exists():
         raise InputError(f"{PACKAGES} is where {REQUIREMENTS} is installed; the component may not bring its own")
-    target = ["--target", PACKAGES, "--requirement", REQUIREMENTS]
+    into = ["--target", PACKAGES, "--requirement", REQUIREMENTS]
     if uv := _uv():
-        command = [uv, "pip", "install", "--quiet", "--no-build", "--link-mode", "copy", "--python", python, *target]
+        options = ["--quiet", "--no-build", "--link-mode", "copy", "--python", python]
+        command = [uv, "pip", "install", *options, *_for_uv(target), *into]
     else:
         options = ["--quiet", "--only-binary", ":all:", "--no-compile", "--disable-pip-version-check"]
-        command = [python, "-m", "pip", "install", *options, *target]
+        command = [python, "-m", "pip", "install", *options, *_for_pip(target), *into]
     _run(command, folder, {}, "uv, or pip for the Python of NOMADFLOWS_STEP_PYTHON")
     shutil.rmtree(folder / PACKAGES / "bin", ignore_errors=True)  # scripts for a Python that is elsewhere on a node
     (folder / PACKAGES / ".lock").unlink(missing_ok=True)
+
+
+def _for_uv(target: Elsewhere | None) -> list[str]:
+    if target is None:
+        return []
+    return ["--python-version", target.version, "--python-platform", f"{target.machine}-manylinux_2_28"]
+
+
+def _for_pip(target: Elsewhere | None) -> list[str]:
+    if target is None:
+        return []
+    platforms = [f"--platform={age}_{target.machine}" for age in ("manylinux_2_28", "manylinux2014")]
+    return ["--python-version", target.version, "--implementation", "cp", *platforms]
 
 
 def node_version(node: str) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from nomadflows.dependencies import Elsewhere
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.descriptor import component_name, problems, version_of
 from nomadflows.model.errors import InputError, NomadflowsError
@@ -31,6 +32,9 @@ _LARGEST_TEXT: Final = 1_000_000  # of a component.json or package.json
 _QUICK_S: Final = 60.0
 _SLOW_S: Final = 1_800.0  # pulling or building
 _LINES_TOLD: Final = 15
+_LABELS: Final = {"python": "nomadflows.python", "node": "nomadflows.node"}  # what `component build` knows of its image
+_VARIABLES: Final = {"python": "PYTHON_VERSION", "node": "NODE_VERSION"}  # and what official images say of themselves
+_ABOUT_PYTHON: Final = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)"
 _DOCKERFILE: Final = """\
 # Written by `nomadflows component build`; a Dockerfile in the component's folder takes its place.
 ARG BASE
@@ -64,6 +68,8 @@ def read_image(reference: str, name: str = "", credential: str = "") -> Componen
         raise InputError(f"component.json of {reference}: " + "; ".join(found))
     pinned, digest = _pinned(reference, about)
     location = {"image": pinned, "reference": reference, "dir": place, "credential": credential}
+    if language in _LABELS:
+        location[language] = _runtime_of(language, settings)
     return ComponentVersion(
         name=component_name(name, repository(reference).rpartition("/")[2]),
         version=version_of(descriptor, package),
@@ -77,23 +83,62 @@ def read_image(reference: str, name: str = "", credential: str = "") -> Componen
 
 
 def build_image(folder: Path, name: str, base: str, tag: str, node: str) -> tuple[ComponentVersion, str]:
-    """What the folder holds, and the reference of the image made of it. The packages it needs go into the image.
+    """What the folder holds, and the reference of the image made of it. The packages it needs go into the image, chosen
+    for the Python of the base image.
 
-    A Dockerfile of the folder's own gets the base image as its build argument `BASE`.
+    A Dockerfile of the folder's own gets the base image as its build argument `BASE`. Where there is no such image, its
+    packages are chosen for the Python of this machine.
     """
-    if tag.startswith("-"):
-        raise InputError(f"not a tag: {tag!r}")
+    if tag.startswith("-") or base.startswith("-"):
+        raise InputError(f"not an image: {tag if tag.startswith('-') else base!r}")
     found = read_component(folder, name, node)
     reference = tag or f"nomadflows/{found.name}:{found.version}"
+    own = folder / "Dockerfile"
+    try:
+        version, target = _asked(base, found.language)
+    except NomadflowsError:
+        if not own.is_file():
+            raise
+        version, target = "", None  # it may build upon another image altogether
     with tempfile.TemporaryDirectory(prefix="nomadflows-build-") as work:
         context = Path(work) / "component"
-        build(found, folder, context, sys.executable)
+        build(found, folder, context, sys.executable, target)
+        _open_to_all(context)
         written = Path(work) / "Dockerfile"
         written.write_text(_DOCKERFILE)
-        dockerfile = folder / "Dockerfile" if (folder / "Dockerfile").is_file() else written
+        dockerfile = own if own.is_file() else written
         options = [f"--tag={reference}", f"--file={dockerfile}", f"--build-arg=BASE={base}", "--quiet"]
-        _docker("build", *options, str(context), seconds=_SLOW_S)
+        labels = [f"--label={_LABELS[found.language]}={version}"] if version else []
+        _docker("build", *options, *labels, str(context), seconds=_SLOW_S)
     return found, reference
+
+
+def _asked(base: str, language: str) -> tuple[str, Elsewhere | None]:
+    """The version of what runs the language in an image; for Python also what packages are chosen by."""
+    command = ["python3", "-c", _ABOUT_PYTHON] if language == "python" else ["node", "--version"]
+    locked_up = ["--rm", "--network=none", "--user=65534", "--read-only", "--cap-drop=all"]
+    try:
+        said = _docker("run", *locked_up, f"--entrypoint={command[0]}", base, *command[1:], seconds=_SLOW_S)
+    except NomadflowsError as error:
+        raise NomadflowsError(
+            f"the base image {base} does not say which {language} it has: {error.message}", hint=error.hint
+        ) from error
+    version, *machine = said.decode().split()
+    return version, Elsewhere(version, machine[0]) if machine else None
+
+
+def _open_to_all(context: Path) -> None:
+    """Whatever the developer's umask says: the user that runs it in a container is nobody they know."""
+    for path in [context, *context.rglob("*")]:
+        if path.is_symlink():
+            continue
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def _runtime_of(language: str, settings: Json) -> str:
+    """The version of Python or Node in an image, as far as it can be told without starting it; "" if it cannot."""
+    variables = dict(line.partition("=")[::2] for line in settings.get("Env") or [])
+    return str((settings.get("Labels") or {}).get(_LABELS[language]) or variables.get(_VARIABLES[language], ""))
 
 
 def repository(reference: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from nomadflows.artifact import archive
 from nomadflows.artifact.needs import NODE_CHECK, node_check
 from nomadflows.dependencies import (
+    Elsewhere,
     install_node,
     install_python,
     node_platform,
@@ -99,13 +100,14 @@ def pack(component: ComponentVersion, folder: Path, target: Path, python: str, n
     return replace(component, location=place, hooks=hooks)
 
 
-def build(component: ComponentVersion, folder: Path, made: Path, python: str) -> None:
-    """The folder as a step finds it: what its developer wrote, and what that needs, installed."""
+def build(component: ComponentVersion, folder: Path, made: Path, python: str, target: Elsewhere | None = None) -> None:
+    """The folder as a step finds it: what its developer wrote, and what that needs, installed. `target`: the Python that
+    is to run it, if it is not `python` itself."""
     _copy(folder, made)
     if component.language == "node":
         install_node(made)
     else:
-        install_python(made, python)
+        install_python(made, python, target)
 
 
 def _needs(component: ComponentVersion, made: Path, python: str, node: str) -> str:
