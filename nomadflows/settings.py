@@ -99,7 +99,8 @@ class Settings:
     step_network: str = "host"  # Docker's network mode of steps that are containers
     container_user: int = 10001  # user and group of those
     step_node: str = "node"  # of Node components that are a folder, as the nodes find it
-    artifact_url: str = ""  # where deploy puts packed components and nodes fetch them; "": <component_api>/artifacts
+    artifact_url: str = ""  # where deploy puts packed components, by HTTP; "": <component_api>/artifacts
+    artifact_fetch_url: str = ""  # where nodes fetch them; "": there too
     artifact_authorization: str = field(default="", repr=False)  # header of deploy's requests to another store
     artifact_dir: str = ""  # where the component API keeps them; "": <home>/artifacts
     object_dir: str = ""  # large bodies and attachments, for all controllers and gateways; "": <home>/objects
@@ -119,8 +120,13 @@ class Settings:
 
     @property
     def artifacts(self) -> str:
-        """Base address of packed components."""
+        """Base address of packed components, for who puts them there."""
         return (self.artifact_url or f"{self.component_api}/artifacts").rstrip("/")
+
+    @property
+    def fetched_artifacts(self) -> str:
+        """The same for nodes."""
+        return (self.artifact_fetch_url or self.artifacts).rstrip("/")
 
     @property
     def artifact_folder(self) -> Path:
@@ -154,10 +160,27 @@ def load_settings(
             values[name] = _as_number(name, values[name], kind, what)
     if values.get("component_fetch", "cache") not in FETCHES:
         raise InputError(f"component_fetch: unknown way {values['component_fetch']!r}", hint="allowed: cache, nomad")
+    _check_artifact_addresses(values)
     for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api", "gateway_url"):
         if name in values:
             values[name] = _as_url(str(values[name]))
     return Settings(**values)
+
+
+def _check_artifact_addresses(values: Mapping[str, Any]) -> None:
+    """Deploy speaks HTTP alone, and so do nodes, unless Nomad fetches for them: it knows more."""
+    http = ("http://", "https://")
+    if (put := str(values.get("artifact_url") or "")) and not put.startswith(http):
+        raise InputError(
+            f"artifact_url: components are put there by HTTP, which {put!r} is not",
+            hint="an address that only Nomad understands is for artifact_fetch_url",
+        )
+    fetched = str(values.get("artifact_fetch_url") or "")
+    if fetched and not fetched.startswith(http) and values.get("component_fetch") != "nomad":
+        raise InputError(
+            f"artifact_fetch_url: nodes fetch by HTTP, which {fetched!r} is not",
+            hint='component_fetch = "nomad" has Nomad fetch, which knows s3:: and others',
+        )
 
 
 def _as_number(name: str, value: Any, kind: type[float | int], what: str) -> float:

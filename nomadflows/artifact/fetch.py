@@ -5,7 +5,8 @@
 Told by the environment: what (`NOMADFLOWS_ARTIFACT_URL`, `…_SHA256`), where to (`NOMADFLOWS_COMPONENT_DIR`), what it
 was made for (`NOMADFLOWS_ARTIFACT_NEEDS`, such as `python 3.11` or `node 20`), how long what nobody starts is kept
 (`NOMADFLOWS_COMPONENT_KEEP_DAYS`). A folder is whole or not there. A store that is away is waited for; a file that is not
-what it should be, and a disk that takes no more, end it at once.
+what it should be, and a disk that takes no more, end it at once. A store that wants an `Authorization` header gets
+`NOMADFLOWS_ARTIFACT_AUTHORIZATION`, which only the node's own environment holds.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def main(environ: Mapping[str, str], arguments: Sequence[str]) -> int:
             folder,
             environ.get(NEEDS, ""),
             node=arguments[0] if arguments else "node",
+            authorization=environ.get("NOMADFLOWS_ARTIFACT_AUTHORIZATION", ""),
         )
     except (RefusedError, HostileError, OSError) as error:
         print(f"the component cannot be fetched: {error}", file=sys.stderr)
@@ -68,7 +70,14 @@ def main(environ: Mapping[str, str], arguments: Sequence[str]) -> int:
 
 
 def fetch(
-    url: str, sha256: str, folder: Path, needs: str = "", *, node: str = "node", patience_s: float = _PATIENCE_S
+    url: str,
+    sha256: str,
+    folder: Path,
+    needs: str = "",
+    *,
+    node: str = "node",
+    authorization: str = "",
+    patience_s: float = _PATIENCE_S,
 ) -> None:
     """Make the folder unless it is there. RefusedError or HostileError if that cannot be."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +85,9 @@ def fetch(
         if folder.is_dir():
             return
         _check_runtime(needs, node)
+        asked = _asked(url, authorization)
         with cache.scratch(folder) as fresh:
-            _download_patiently(url, sha256, fresh / "component.tar.gz", patience_s)
+            _download_patiently(asked, sha256, fresh / "component.tar.gz", patience_s)
             try:
                 unpack(fresh / "component.tar.gz", fresh / "component")
             except OSError as error:
@@ -97,11 +107,23 @@ def _tidy_up(place: Path, keep_days: str) -> None:
         print(f"not started for {keep_days} days, and removed: {', '.join(map(str, gone))}", file=sys.stderr)
 
 
-def _download_patiently(url: str, sha256: str, target: Path, patience_s: float) -> None:
+def _asked(url: str, authorization: str) -> urllib.request.Request:
+    if not url.startswith(("http://", "https://")):
+        raise RefusedError(f"{url} is no HTTP address")
+    asked = urllib.request.Request(url)  # noqa: S310 - checked
+    if authorization:
+        asked.add_unredirected_header(
+            "Authorization", authorization
+        )  # a store may send on to one that has no use for it
+    return asked
+
+
+def _download_patiently(asked: urllib.request.Request, sha256: str, target: Path, patience_s: float) -> None:
+    url = asked.full_url
     deadline, pause = time.monotonic() + patience_s, _FIRST_PAUSE_S
     while True:
         try:
-            _download(url, sha256, target)
+            _download(asked, sha256, target)
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code in _GONE:
                 raise RefusedError(f"{url}: HTTP {error.code}") from error
@@ -115,11 +137,9 @@ def _download_patiently(url: str, sha256: str, target: Path, patience_s: float) 
             return
 
 
-def _download(url: str, sha256: str, target: Path) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise RefusedError(f"{url} is no HTTP address")
-    sha, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, target.open("wb") as file:  # noqa: S310 - checked
+def _download(asked: urllib.request.Request, sha256: str, target: Path) -> None:
+    url, sha, size = asked.full_url, hashlib.sha256(), 0
+    with urllib.request.urlopen(asked, timeout=_TIMEOUT_S) as answer, target.open("wb") as file:  # noqa: S310 - checked
         while chunk := answer.read(_CHUNK):
             size += len(chunk)
             if size > LIMITS.packed:

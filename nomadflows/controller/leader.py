@@ -179,7 +179,7 @@ def site(settings: Settings) -> Site:
     return Site(
         component_api=settings.component_api,
         component_dir=lambda component: component_dir(component, settings.cache_folder),
-        artifacts=settings.artifacts,
+        artifacts=settings.fetched_artifacts,
         fetched_by_nomad=settings.component_fetch == "nomad",
         component_keep_days=settings.component_keep_days,
         amqp=_amqp_of_steps(settings),

@@ -26,6 +26,7 @@ _MARK: Final = (
     '{ echo >"$NOMADFLOWS_COMPONENT_DIR.used"; } 2>/dev/null; '  # it is wanted: who tidies up leaves it alone
 )
 _FETCH: Final = '[ -d "$NOMADFLOWS_COMPONENT_DIR" ] || "$0" -m nomadflows.artifact.fetch "$1" || exit; shift; '
+_FORGET: Final = "unset NOMADFLOWS_ARTIFACT_AUTHORIZATION; "  # the node's, for fetching
 _ENTER: Final = 'cd "$NOMADFLOWS_COMPONENT_DIR" || exit; '
 _GO: Final = 'exec "$@"'
 _LIBRARY: Final = "node_modules/elasticio-sailor-nodejs"
@@ -95,9 +96,8 @@ def launch(component: ComponentVersion, site: Site, program: Program = STEP) -> 
 def _by_node(component: ComponentVersion, site: Site, program: Program) -> Launch:
     """A shell looks whether the component is there, has it fetched if not, and becomes the step."""
     own = _own_program(component, site, program)
-    script = (
-        _MARK + _FETCH + (_ENTER if component.language == "node" else "") + _GO
-    )  # its working folder may not be there yet
+    enter = _ENTER if component.language == "node" else ""  # Nomad would look for a working folder before it is there
+    script = _MARK + _FETCH + _FORGET + enter + _GO
     fetched = {
         "NOMADFLOWS_ARTIFACT_URL": _address(component, site),
         "NOMADFLOWS_ARTIFACT_SHA256": str(component.location["artifact"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,32 +13,57 @@ import pytest
 
 from nomadflows.artifact import archive
 from nomadflows.artifact.archive import HostileError, pack
+from nomadflows.artifact.client import ArtifactStore
 from nomadflows.artifact.fetch import DiskError, RefusedError, _download_patiently, fetch, main
 from nomadflows.artifact.needs import python_here
 from nomadflows.artifact.shelf import Shelf, TooLargeError
 from nomadflows.artifact.signature import is_signed, sign
+from nomadflows.model.errors import ServerRefused
 
 
 class Store:
-    """An HTTP server with one file, that fails as often as it is told to."""
+    """A plain HTTP server that takes and gives files, and fails as often as it is told to."""
 
     def __init__(self) -> None:
-        self.content, self.failures, self.asked = b"", 0, 0
+        self.files: dict[str, bytes] = {}
+        self.content, self.failures, self.asked, self.authorization = b"", 0, 0, ""
         store = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 store.asked += 1
                 store.failures -= 1
-                self.send_response(503 if store.failures >= 0 else 200 if store.content else 404)
+                content = store.files.get(self.path, store.content)
+                self.answer(503 if store.failures >= 0 else 200 if content else 404, content)
+
+            def do_HEAD(self) -> None:
+                self.answer(200 if self.path in store.files else 404)
+
+            def do_PUT(self) -> None:
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.knows():
+                    store.files[self.path] = content
+                self.answer(201)
+
+            def do_DELETE(self) -> None:
+                if self.knows():
+                    store.files.pop(self.path, None)
+                self.answer(204)
+
+            def knows(self) -> bool:
+                return self.headers.get("Authorization", "") == store.authorization
+
+            def answer(self, status: int, content: bytes = b"") -> None:
+                self.send_response(status if self.knows() else 401)
                 self.end_headers()
-                self.wfile.write(store.content)
+                self.wfile.write(content if self.knows() else b"")
 
             def log_message(self, *_: object) -> None:
                 """Silent."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/x.tar.gz"
+        self.base = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{self.base}/x.tar.gz"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
@@ -109,10 +135,35 @@ def test_a_node_with_another_python_or_node_is_told(store, packed, tmp_path, nee
         fetch(store.url, sha256, tmp_path / "there", needs, node="/bin/true")
 
 
+def test_any_server_that_takes_and_gives_files_is_a_store(store, packed, tmp_path, capsys):
+    content, sha256 = packed
+    store.authorization = "Bearer robot"
+    client = ArtifactStore(store.base, lambda: "key", authorization="Bearer robot")
+    (tmp_path / "file").write_bytes(content)
+
+    client.put(tmp_path / "file", sha256)
+    client.put_if_missing(tmp_path / "file", sha256)
+    assert list(store.files) == [f"/{sha256}.tar.gz"]
+    variables = {
+        "NOMADFLOWS_ARTIFACT_URL": client.address(sha256),
+        "NOMADFLOWS_ARTIFACT_SHA256": sha256,
+        "NOMADFLOWS_COMPONENT_DIR": str(tmp_path / "cache" / "shop" / "1.0.0"),
+    }
+    assert main(variables, []) == 1
+    assert "HTTP 401" in capsys.readouterr().err
+    assert main(variables | {"NOMADFLOWS_ARTIFACT_AUTHORIZATION": "Bearer robot"}, []) == 0
+    client.remove(sha256)
+    assert store.files == {}
+    client.put_if_missing(tmp_path / "file", sha256)
+    assert list(store.files) == [f"/{sha256}.tar.gz"]
+    with pytest.raises(ServerRefused, match="HTTP 401"):
+        ArtifactStore(store.base, lambda: "key", authorization="Bearer other").remove(sha256)
+
+
 def test_a_full_disk_is_told_at_once(store, packed, tmp_path):
     store.content, sha256 = packed
     with pytest.raises(DiskError, match="No space left on device"):
-        _download_patiently(store.url, sha256, Path("/dev/full"), 60)
+        _download_patiently(urllib.request.Request(store.url), sha256, Path("/dev/full"), 60)
     assert store.asked == 1
 
 

@@ -52,6 +52,17 @@ def test_the_shell_marks_the_folder_as_used_and_starts_the_step_also_where_it_ca
     assert started(tmp_path / "missing") == ""
 
 
+def test_what_opens_the_store_is_not_handed_on_to_the_step(tmp_path):
+    script = launch(component("shop", artifact=SHA), SITE).command[2]
+    variables = {
+        "NOMADFLOWS_COMPONENT_DIR": str(tmp_path),
+        "NOMADFLOWS_ARTIFACT_AUTHORIZATION": "Bearer robot",
+        "PATH": os.environ["PATH"],
+    }
+    command = ["/bin/sh", "-c", script, "false", "node", "env"]
+    assert "robot" not in subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("by_nomad", [True, False])
 def test_node_loads_what_was_packed_to_check_it(by_nomad):
     site = replace(SITE, fetched_by_nomad=by_nomad)

@@ -1,0 +1,41 @@
+"""Settings that do not fit each other are told by name."""
+
+import pytest
+
+from nomadflows.controller.leader import site
+from nomadflows.model.errors import InputError
+from nomadflows.settings import Settings, load_settings
+
+
+def settings(**values: str) -> Settings:
+    return load_settings(
+        environ={"NOMADFLOWS_CONFIG": "/dev/null", **{f"NOMADFLOWS_{k.upper()}": v for k, v in values.items()}}
+    )
+
+
+def test_nodes_may_fetch_elsewhere_than_deploy_puts():
+    assert site(settings(component_api="http://10.0.0.1:8646")).artifacts == "http://10.0.0.1:8646/artifacts"
+    found = settings(artifact_url="https://put.example/bucket/", artifact_fetch_url="https://get.example/")
+    assert found.artifacts == "https://put.example/bucket"
+    assert site(found).artifacts == "https://get.example"
+    by_nomad = settings(
+        artifact_url="https://put.example", artifact_fetch_url="s3::https://s3.example/bucket", component_fetch="nomad"
+    )
+    assert site(by_nomad).artifacts == "s3::https://s3.example/bucket"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"artifact_url": "s3::https://s3.example/bucket"}, "artifact_url: components are put there by HTTP"),
+        (
+            {"artifact_url": "s3::https://s3.example/bucket", "component_fetch": "nomad"},
+            "artifact_url: components are put there by HTTP",
+        ),
+        ({"artifact_fetch_url": "s3::https://s3.example/bucket"}, "artifact_fetch_url: nodes fetch by HTTP"),
+        ({"component_keep_days": "soon"}, "component_keep_days: not a number of days"),
+    ],
+)
+def test_an_address_of_components_that_its_reader_does_not_understand_is_refused(values, said):
+    with pytest.raises(InputError, match=said):
+        settings(**values)
