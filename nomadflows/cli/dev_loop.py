@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from nomadflows.cli.flow_logs import follow
 from nomadflows.cli.flow_state import warm_up
 from nomadflows.cli.wait import Goal, wait_for
 from nomadflows.model.descriptor import dev_version
-from nomadflows.model.errors import NomadflowsError, Refused
+from nomadflows.model.errors import InputError, NomadflowsError, Refused
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, WantedState, utc_now
 from nomadflows.packing import files_of, read_component
@@ -38,12 +39,13 @@ Saved = Mapping[Path, tuple[int, int]]  # file → time of its last change, size
 
 @dataclass
 class DevLoop:
-    """Watches one flow file and the folders of components it uses."""
+    """Watches one flow file and folders of components: those that are named, else those the file uses at the moment."""
 
     session: Session
     file: str
-    folders: Sequence[Path]
+    named: Sequence[Path]
     seconds: float
+    _used: Sequence[Path] = ()  # by the file as it could last be read
     _made: list[str] = field(default_factory=list)  # versions of this loop, name@version
 
     def run(self) -> None:
@@ -51,10 +53,15 @@ class DevLoop:
         seen = self._saved()
         ref = self._bring_up()
         threading.Thread(target=self._follow, args=(ref,), daemon=True).start()
-        names = ", ".join([self.file, *(str(folder) for folder in self.folders)])
+        watched = list(self._folders())
+        names = ", ".join([self.file, *map(str, watched)])
         click.echo(f"Watching {names}; Ctrl-C ends this command, the flow runs on.", err=True)
         while True:
             seen = self._next(seen)
+            for folder in self._folders():
+                if folder not in watched:
+                    watched.append(folder)
+                    click.echo(f"Watching {folder} too.", err=True)
             try:
                 self._bring_up()
             except NomadflowsError as error:
@@ -64,7 +71,7 @@ class DevLoop:
         from nomadflows.store import requests
 
         store, by = self.session.store, self.session.user
-        fresh = [made for folder in self.folders if (made := self._deploy(folder))]
+        fresh = [made for folder in self._folders() if (made := self._deploy(folder))]
         definition = read_definition(self.file, lambda: recorded(store))
         ref = self.session.ref(definition.flow)
         applied = requests.apply(store, ref, definition.to_json(), by=by)
@@ -83,6 +90,12 @@ class DevLoop:
 
     def _deploy(self, folder: Path) -> str:
         """The new version, or "" if the newest one has the same content."""
+        try:
+            return self._deployed(folder)
+        except OSError as error:  # editors write files and take them away again
+            raise NomadflowsError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+
+    def _deployed(self, folder: Path) -> str:
         settings, now = self.session.settings, utc_now()
         found = read_component(folder, "", settings.step_node, settings.step_python)
         there = past(self.session.store, found.name)
@@ -118,7 +131,14 @@ class DevLoop:
         return found
 
     def _saved(self) -> Saved:
-        return dict(_states([Path(self.file), *(path for folder in self.folders for path in files_of(folder))]))
+        return dict(_states([Path(self.file), *(path for folder in self._folders() for path in files_of(folder))]))
+
+    def _folders(self) -> Sequence[Path]:
+        if self.named:
+            return self.named
+        with suppress(InputError):  # what is wrong with the file is said when it is taken up
+            self._used = folders_of(self.file)
+        return self._used
 
 
 def _states(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[int, int]]]:
@@ -131,11 +151,16 @@ def _states(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[int, int]]]:
 
 
 def folders_of(file: str) -> list[Path]:
-    """Of the components a flow file uses that are no built-in ones: `<name>` or `components/<name>` beside the file."""
+    """Of the components a flow file uses that are no built-in ones: `<name>` or `components/<name>` beside the file.
+    InputError if it cannot be read."""
     import yaml
 
-    content = yaml.safe_load(read_text(file))
-    steps = content.get("steps", []) if isinstance(content, dict) else []
+    try:
+        content = yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: not YAML: {error}") from error
+    steps = content.get("steps") if isinstance(content, dict) else None
+    steps = steps if isinstance(steps, list) else []
     uses = [str(step.get("use", "")) for step in steps if isinstance(step, dict)]
     names = dict.fromkeys(use.partition(":")[0].partition("@")[0] for use in uses)
     beside = Path(file).absolute().parent

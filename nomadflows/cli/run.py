@@ -86,11 +86,11 @@ def run(
 
 
 def _develop(session: Session, file: str, components: tuple[Path, ...], *, detach: bool, seconds: float) -> None:
-    from nomadflows.cli.dev_loop import DevLoop, folders_of
+    from nomadflows.cli.dev_loop import DevLoop
 
     if detach or file == "-":
         raise InputError("--dev watches a file and follows the flow; neither --detach nor standard input goes with it")
-    loop = DevLoop(session, file, list(components) or folders_of(file), seconds)
+    loop = DevLoop(session, file, components, seconds)
     try:
         loop.run()
     except KeyboardInterrupt:
