@@ -11,10 +11,11 @@ from nomadflows.cli.commands import COMPONENT_SECTIONS
 from nomadflows.cli.root import LazyGroup
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError, NotFound
-from nomadflows.model.freshness import newest
+from nomadflows.model.freshness import deprecated_functions, deprecation, newest
 
 if TYPE_CHECKING:
     from nomadflows.model.component import ComponentVersion
+    from nomadflows.model.freshness import Marks
 
 
 @click.group(cls=LazyGroup, sections=COMPONENT_SECTIONS)
@@ -38,24 +39,36 @@ def list_(session: Session) -> None:
     Example:
       nomadflows component list -o json
     """
-    chosen = [newest(found, session.store.deprecations(name)) for name, found in session.store.components().items()]
-    rows = [
-        {
-            "component": v.name,
-            "version": v.version,
-            "language": v.language,
-            "functions": v.functions(),
-            "title": v.descriptor.get("title", ""),
-        }
-        for v in chosen
-        if v is not None
-    ]
+    rows = []
+    for name, found in session.store.components().items():
+        marks = session.store.deprecations(name)
+        chosen = newest(found, marks) or found[0]
+        rows.append(
+            {
+                "component": chosen.name,
+                "version": chosen.version,
+                "language": chosen.language,
+                "functions": chosen.functions(),
+                "title": chosen.descriptor.get("title", ""),
+                "deprecated": deprecation(chosen, marks) or None,
+            }
+        )
     output.emit(
         session.output,
         rows,
         lambda: output.table(
-            ["COMPONENT", "VERSION", "LANGUAGE", "FUNCTIONS", "TITLE"],
-            [[r["component"], r["version"], r["language"], ", ".join(r["functions"]), r["title"]] for r in rows],
+            ["COMPONENT", "VERSION", "LANGUAGE", "FUNCTIONS", "TITLE", "DEPRECATED"],
+            [
+                [
+                    r["component"],
+                    r["version"],
+                    r["language"],
+                    ", ".join(r["functions"]),
+                    r["title"],
+                    r["deprecated"] or "",
+                ]
+                for r in rows
+            ],
             none="No components are recorded. A controller records the built-in ones when it starts.",
         ),
     )
@@ -77,11 +90,15 @@ def show(session: Session, name: str) -> None:
         raise InputError(f"a version is missing after @ in {name!r}")
     versions, marks = known(session, base), session.store.deprecations(base)
     chosen = version_of(versions, number) if number else newest(versions, marks) or versions[0]
-    mark = marks.get(chosen.ref)
+    why = deprecation(chosen, marks)
     output.emit(
         session.output,
-        {**chosen.to_json(), "deprecated": mark},
-        lambda: _text(chosen, [v.version for v in versions], mark),
+        {
+            **chosen.to_json(),
+            "deprecated": _mark(chosen, marks),
+            "deprecated_functions": deprecated_functions(chosen),
+        },
+        lambda: _text(chosen, [v.version for v in versions], why),
     )
 
 
@@ -104,7 +121,7 @@ def versions(session: Session, name: str) -> None:
             "runs_on": v.location.get("node") or v.location.get("python", ""),
             "deployed": v.at,
             "digest": v.digest,
-            "deprecated": marks.get(v.ref),
+            "deprecated": _mark(v, marks),
         }
         for v in known(session, name)
     ]
@@ -147,11 +164,17 @@ def version_of(versions: list[ComponentVersion], number: str) -> ComponentVersio
     return found
 
 
+def _mark(version: ComponentVersion, marks: Marks) -> dict[str, Any] | None:
+    """Who advises against it, as recorded; what says so itself has only a reason."""
+    why = deprecation(version, marks)
+    return marks.get(version.ref) or ({"why": why} if why else None)
+
+
 def _deprecated(mark: dict[str, Any] | None) -> str:
     return "" if mark is None else str(mark.get("why") or f"by {mark.get('by')}")
 
 
-def _text(version: ComponentVersion, versions: list[str], mark: dict[str, Any] | None) -> str:
+def _text(version: ComponentVersion, versions: list[str], deprecated: str) -> str:
     descriptor = version.descriptor
     facts = output.fields(
         [
@@ -162,12 +185,18 @@ def _text(version: ComponentVersion, versions: list[str], mark: dict[str, Any] |
             ("image", version.location.get("reference", version.image)),
             ("versions", ", ".join(versions)),
             ("digest", version.digest),
-            ("deprecated", _deprecated(mark)),
+            ("deprecated", deprecated),
             ("credential", ", ".join(descriptor.get("credentials", {}).get("fields", {}))),
         ]
     )
+    advised_against = deprecated_functions(version)
     rows = [
-        [f"{version.name}:{name}", kind, ", ".join(_fields(version.entry(name))), version.entry(name).get("title", "")]
+        [
+            f"{version.name}:{name}",
+            f"{kind}, deprecated" if name in advised_against else kind,
+            ", ".join(_fields(version.entry(name))),
+            version.entry(name).get("title", ""),
+        ]
         for name, kind in version.functions().items()
     ]
     return f"{facts}\n\n{output.table(['USE', 'KIND', 'WITH (* required)', 'TITLE'], rows)}"

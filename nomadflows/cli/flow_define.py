@@ -12,6 +12,7 @@ import click
 from nomadflows.catalogue import Catalogue, recorded, shipped
 from nomadflows.cli import output, show
 from nomadflows.cli.flow_state import existing, warm_up
+from nomadflows.cli.freshness import warn
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import Goal, wait_for, wait_options
 from nomadflows.model.errors import InputError, Refused, ServerUnreachable
@@ -56,12 +57,13 @@ def read_text(file: str) -> str:
         raise InputError(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
-def _reachable_components(session: Session) -> Catalogue:
+def _reachable_components(session: Session) -> Catalogue | None:
+    """None, and a word about it, where Consul does not answer."""
     try:
         return recorded(session.store)
     except ServerUnreachable as error:
         click.echo(f"Note: checked against the built-in components only: {error.message}", err=True)
-        return shipped()
+        return None
 
 
 @click.command()
@@ -79,7 +81,10 @@ def validate(session: Session, file: str) -> None:
     """
     from nomadflows.model.graph import expand
 
-    definition = read_definition(file, lambda: _reachable_components(session))
+    known = _reachable_components(session)
+    definition = read_definition(file, lambda: shipped() if known is None else known)
+    if known is not None:
+        warn(session.store, definition.to_json())
     steps = [
         {"id": step.id, "kind": step.kind, "component": step.use, "function": step.function, "after": list(step.after)}
         for step in expand(definition)
@@ -109,6 +114,7 @@ def apply(session: Session, file: str) -> None:
     definition = read_definition(file, lambda: recorded(session.store))
     ref = session.ref(definition.flow)
     applied = requests.apply(session.store, ref, definition.to_json(), by=session.user)
+    warn(session.store, definition.to_json())
     said = f"{ref} is created; its draft is stored" if applied.created else f"{ref}: {_draft_said(applied)}"
     output.emit(
         session.output,
@@ -189,6 +195,7 @@ def publish(
         force=force,
         ready_timeout=ready_timeout or 0.0,
     )
+    warn(session.store, (session.store.version(ref.version(number)) or {}).get("definition", {}))
     report_published(
         session, ref, number, f"{ref}: version {number} is published", wait=wait, wait_timeout=wait_timeout
     )

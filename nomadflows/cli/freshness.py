@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nomadflows.model.freshness import Behind, behind, pins
+import click
+
+from nomadflows.model.freshness import Behind, behind, drafted, newest, pins, used
 
 if TYPE_CHECKING:
     from nomadflows.model.component import ComponentVersion
@@ -27,19 +29,32 @@ class Fresh:
         status = record.status.value
         number = status.version or record.meta.value.latest
         version = self._store.version(record.ref.version(number)) if number else None
-        pinned = pins((version or {}).get("definition", {}))
-        return self.among(status.components or pinned, pinned)
+        definition = (version or {}).get("definition", {})
+        pinned = pins(definition)
+        return self._among(status.components or pinned, pinned, definition)
 
     def of_draft(self, record: FlowRecord, definition: Json) -> list[Behind]:
         """Of a definition that may become the draft: its own pins, and what runs where it pins nothing."""
-        pinned = pins(definition)
-        return self.among({**record.status.value.components, **pinned}, pinned)
+        return self._among(drafted(definition, record.status.value.components), pins(definition), definition)
 
-    def among(self, resolved: dict[str, str], pinned: Iterable[str]) -> list[Behind]:
-        for name in {ref.partition("@")[0] for ref in resolved.values()} - self._versions.keys():
+    def deprecated_in(self, definition: Json) -> list[Behind]:
+        """Steps of a definition that would start with something deprecated."""
+        names = {str(step.get("use", "")).partition(":")[0].partition("@")[0] for step in definition.get("steps", ())}
+        self._read(names)
+        taken = {name: best.ref for name in names if (best := newest(self._versions[name], self._marks))}
+        steps = {str(step["id"]): str(step.get("use", "")).partition(":")[0] for step in definition.get("steps", ())}
+        resolved = {step: taken.get(name, name) for step, name in steps.items()}
+        found = self._among(resolved, pins(definition), definition)
+        return [one for one in found if one.deprecated]
+
+    def _among(self, resolved: Mapping[str, str], pinned: Collection[str], definition: Json) -> list[Behind]:
+        self._read({ref.partition("@")[0] for ref in resolved.values()})
+        return behind(resolved, pinned, self._versions, self._marks, used(definition))
+
+    def _read(self, names: set[str]) -> None:
+        for name in names - self._versions.keys():
             self._versions[name] = self._store.component_versions(name)
             self._marks |= self._store.deprecations(name)
-        return behind(resolved, set(pinned), self._versions, self._marks)
 
 
 def lines(found: Iterable[Behind]) -> list[str]:
@@ -53,3 +68,11 @@ def _said(one: Behind) -> str:
         number = one.newest.partition("@")[2]
         said.append(f"pinned; {number} is there" if one.pinned else f"runs; {number} is there")
     return ", ".join(said)
+
+
+def warn(store: Store, definition: Json) -> list[Behind]:
+    """Say on standard error which steps would start with something deprecated; those."""
+    found = Fresh(store).deprecated_in(definition)
+    for line in lines(found):
+        click.echo(f"Warning: {line}", err=True)
+    return found

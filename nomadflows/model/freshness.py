@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from nomadflows.model.component import ComponentVersion
@@ -47,24 +48,58 @@ def behind(
     pinned: Collection[str],
     catalogue: Mapping[str, Sequence[ComponentVersion]],
     marks: Marks,
+    functions: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Behind]:
-    """Steps that do not work with the newest version, in the order of `resolved` (step → name@version)."""
+    """Steps that do not work with the newest version, or with what is deprecated, in the order of `resolved` (step →
+    name@version). `functions`: step → trigger or action."""
     found = []
     for step, ref in resolved.items():
         name, _, number = ref.partition("@")
-        best = newest(catalogue.get(name, ()), marks)
+        versions = catalogue.get(name, ())
+        best = newest(versions, marks)
         newer = best.ref if best and semver_key(best.version) > semver_key(number) else ""
-        seen = Behind(step, ref, newer, step in pinned, _deprecation(ref, catalogue.get(name, ()), marks))
-        if seen.newest or seen.deprecated:
-            found.append(seen)
+        version = next((version for version in versions if version.ref == ref), None)
+        why = deprecation(version, marks, functions.get(step, "")) if version else _mark_said(marks.get(ref))
+        if newer or why:
+            found.append(Behind(step, ref, newer, step in pinned, why))
     return found
 
 
-def _deprecation(ref: str, versions: Iterable[ComponentVersion], marks: Marks) -> str:
-    if ref in marks:
-        return str(marks[ref].get("why") or "marked by " + str(marks[ref].get("by") or "somebody"))
-    described = next((version for version in versions if version.ref == ref), None)
-    return "its descriptor says so" if described and described.descriptor.get("deprecated") is True else ""
+def deprecation(version: ComponentVersion, marks: Marks, function: str = "") -> str:
+    """Why nothing new should use a version, or one of its functions, in a sentence; "": nobody says so."""
+    if said := _mark_said(marks.get(version.ref)):
+        return said
+    if version.descriptor.get("deprecated") is True:
+        return "its descriptor says so"
+    return f"its descriptor says so of {function}" if function in deprecated_functions(version) else ""
+
+
+def deprecated_functions(version: ComponentVersion) -> list[str]:
+    """Triggers and actions that the descriptor advises against."""
+    return [function for function in version.functions() if version.entry(function).get("deprecated") is True]
+
+
+def _mark_said(mark: Json | None) -> str:
+    if mark is None:
+        return ""
+    return str(mark.get("why") or "marked by " + str(mark.get("by") or "somebody"))
+
+
+def used(definition: Json) -> dict[str, str]:
+    """step → trigger or action."""
+    return {str(step["id"]): str(step.get("use", "")).partition(":")[2] for step in definition.get("steps", ())}
+
+
+def drafted(definition: Json, running: Mapping[str, str]) -> dict[str, str]:
+    """step → name@version, of a definition that may be published: what its steps pin, else what runs in them now, unless
+    that is another component."""
+    found = {}
+    for step in definition.get("steps", ()):
+        component = str(step.get("use", "")).partition(":")[0]
+        ref = component if "@" in component else running.get(str(step["id"]), "")
+        if ref.partition("@")[0] == component.partition("@")[0]:
+            found[str(step["id"])] = ref
+    return found
 
 
 def pins(definition: Json) -> dict[str, str]:

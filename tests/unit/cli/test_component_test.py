@@ -137,7 +137,7 @@ def test_packages_of_requirements_are_there(folder: Path, monkeypatch: pytest.Mo
     from nomadflows import dependencies, packing
     from nomadflows.cli.root import run
 
-    def install(made: Path, _python: str) -> None:
+    def install(made: Path, *_: object) -> None:
         (made / dependencies.PACKAGES).mkdir()
         (made / dependencies.PACKAGES / "wanted_package.py").write_text("there = True")
 
