@@ -234,7 +234,7 @@ def outcome(record: FlowRecord) -> str:
 
 
 def warm_up(record: FlowRecord) -> str:
-    """`outcome`, and how long each step took; of a hand-over that is not known step by step."""
+    """`outcome`, and how long each step took; in a hand-over one begins when the one before is ready."""
     steps = [step for step in record.status.value.steps if step.ready_s is not None]
     up = record.status.value.state in {FlowState.RUNNING, FlowState.SLEEPING}
     if not up or not steps:

@@ -19,14 +19,14 @@ from nomadflows.controller import metrics
 from nomadflows.controller.hooks import HookActs
 from nomadflows.controller.observe import Look
 from nomadflows.controller.versions import Version, Versions, credentials_of
-from nomadflows.controller.writer import Writer
+from nomadflows.controller.writer import Writer, incoming_steps
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.graph import replicas
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
 from nomadflows.plan.decision import Act, Decision
-from nomadflows.plan.publishing import warming
+from nomadflows.plan.publishing import incoming_ready, warming
 from nomadflows.plan.troubles import stuck_steps
 from nomadflows.render.job import Site, render_job
 
@@ -313,6 +313,7 @@ class Acts:
                 "replacing": old,
                 "came_from": 0 if look.seen.status.came_from == new.ref.number else old,
                 "incoming": 0,
+                "incoming_ready": {},
                 "components": resolved,
                 "job_index": 0,
                 "parking": False,
@@ -334,7 +335,8 @@ class Acts:
             self._delete_unused(look, new.ref.number)
             resolved = new.resolve(self.clients.store)
             self.hooks.due_if_new(look.seen.ref.version(status.version), new, resolved)
-            self.writer.update(look, {"incoming": new.ref.number, "incoming_components": resolved}, decision)
+            begun = {"incoming": new.ref.number, "incoming_components": resolved, "incoming_ready": {}}
+            self.writer.update(look, begun, decision)
             return
         counts = warming(look.seen, replicas(new.steps, look.seen.desired.scale))
         job = self.clients.nomad.job(new.ref.workspace, new.ref.job_id)
@@ -342,9 +344,12 @@ class Acts:
             self.clients.nomad.register_counts(job, counts)
         else:
             self._register(look, new, status.incoming_components, counts, prepare=True)
+        if (ready := incoming_ready(look.seen)) != status.incoming_ready:
+            self.writer.update(look, {"incoming_ready": ready}, None)
 
     def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status
+        new = self.versions.get(self.clients.store, look.seen.ref.version(status.incoming))
         self.hooks.done(look.seen.ref.version(status.incoming), status.incoming_components)
         self.writer.enter(
             look,
@@ -356,9 +361,10 @@ class Acts:
                 "incoming": 0,
                 "components": status.incoming_components,
                 "incoming_components": {},
+                "incoming_ready": {},
                 "job_index": 0,
                 "warm_up_s": _elapsed(look.seen.desired.at, look.seen.now),
-                "steps": tuple(replace(step, ready_s=None) for step in status.steps),  # those were the old version's
+                "steps": incoming_steps(look.seen, new.steps),
             },
         )
 
@@ -369,7 +375,10 @@ class Acts:
         if wish.version == status.incoming and wish.state is WantedState.RUNNING:
             desired = _by_controller(look.seen.desired, look.seen.now, decision.message, version=status.version)
         self.writer.enter(
-            look, decision, {"replacing": status.incoming, "incoming": 0, "incoming_components": {}}, desired=desired
+            look,
+            decision,
+            {"replacing": status.incoming, "incoming": 0, "incoming_components": {}, "incoming_ready": {}},
+            desired=desired,
         )
 
     def retire_down(self, look: Look, _decision: Decision) -> None:

@@ -3,7 +3,7 @@ leader's lock: a controller that was deposed, or looked at something older, chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from nomadflows.clients import Clients
 from nomadflows.controller import metrics
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import Look
+from nomadflows.model.graph import RunStep
 from nomadflows.model.states import (
     Condition,
     Desired,
@@ -26,6 +27,7 @@ from nomadflows.model.states import (
 )
 from nomadflows.model.why import slowest
 from nomadflows.plan.decision import ASKED_FOR, Decision
+from nomadflows.plan.publishing import incoming_ready
 from nomadflows.plan.seen import Processes, QueueSeen, Seen
 from nomadflows.store.keys import DESIRED
 from nomadflows.store.leadership import Leadership
@@ -104,6 +106,7 @@ class Writer:
             seen.status,
             **times,
             observed_generation=seen.desired.generation,
+            incoming_ready=incoming_ready(seen),
             steps=_steps(look, seen.status),
             conditions=_conditions(look, seen.status, decision),
         )
@@ -219,6 +222,19 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
             )
         )
     return tuple(steps)
+
+
+def incoming_steps(seen: Seen, steps: Sequence[RunStep]) -> tuple[StepStatus, ...]:
+    """The steps of the version that takes over, with what each took to come up; the next look adds the figures."""
+    known, ready = {step.id: step for step in seen.status.steps}, incoming_ready(seen)
+    return tuple(
+        replace(
+            known.get(step.id) or StepStatus(step.id, step.kind, "", StepState.RUNNING),
+            component=seen.status.incoming_components.get(step.id, step.use),
+            ready_s=ready.get(step.id),
+        )
+        for step in steps
+    )
 
 
 def _complaint(processes: Processes, step: str, *, consuming: bool) -> str:

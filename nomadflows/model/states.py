@@ -203,6 +203,7 @@ class Status(_Document):
     parking: bool = False  # steps are being taken down because nothing is left to do; ends in Sleeping
     waking: str = ""  # when the wake began whose steps are not all ready yet; "": none
     incoming_components: dict[str, str] = field(default_factory=dict)  # as `components`, of the incoming version
+    incoming_ready: dict[str, float] = field(default_factory=dict)  # its step → seconds from the publish to a consumer
     job_index: int = 0  # Nomad's JobModifyIndex of our last registration; another one means a stranger's edit
     warm_up_s: float | None = None
     last_wake_s: float | None = None

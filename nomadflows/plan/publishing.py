@@ -97,6 +97,17 @@ def hand_over(seen: Seen) -> Decision | None:
     return Decision(Act.WAIT, "WarmingUp", f"Version {new.number} warms up", recheck_s=0.25)
 
 
+def incoming_ready(seen: Seen) -> dict[str, float]:
+    """How many seconds after the publish each step of the incoming version was first seen to consume, of those that
+    were."""
+    known = dict(seen.status.incoming_ready)
+    asked = seen.seconds_since(parse_timestamp(seen.desired.at)) if seen.desired.at else 0.0
+    for step, queue in ((seen.incoming.queues if seen.incoming else None) or {}).items():
+        if queue is not None and queue.consumers and step not in known:
+            known[step] = round(asked, 3)
+    return known
+
+
 def warming(seen: Seen, counts: Mapping[str, int]) -> dict[str, int]:
     """How many processes of each step of the incoming version there are to be now, of `counts`: one step after the other,
     so that those that start do not take the processor from the version at work. After a quarter of the time that it has

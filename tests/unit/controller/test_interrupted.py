@@ -90,6 +90,21 @@ def test_a_version_that_warms_up_goes_when_a_newer_one_is_published(strategy: st
         assert {process.version for process in sim.servers.processes if process.live} <= {3}
 
 
+def test_a_hand_over_tells_how_long_each_step_of_the_new_version_took() -> None:
+    with in_memory() as sim:
+        running(sim)
+        sim.publish("handover", tail=True)
+        assert sim.live(60, lambda: sim.servers.read_status().version == 2)
+        status = sim.servers.read_status()
+        assert (status.incoming, status.incoming_ready) == (0, {})
+        times = [step.ready_s for step in status.steps]
+        assert None not in times
+        assert times == sorted(times)  # one after the other
+        assert times[-1] == status.warm_up_s
+        rests(sim)
+        assert [step.ready_s for step in sim.servers.read_status().steps] == times
+
+
 @pytest.mark.parametrize("strategy", ["replace", "handover"])
 @pytest.mark.parametrize("wish", ["newer", "stop"])
 def test_what_a_dead_leader_had_prepared_for_a_version_is_removed(strategy: str, wish: str) -> None:
