@@ -60,21 +60,25 @@ class Shelf:
         if self._connection.is_open:
             self._connection.close()
 
-    def look(self, queue: str) -> list[Kept]:
-        """All messages of a queue, oldest first; none if there is no such queue."""
+    def look(self, queue: str) -> Iterator[Kept]:
+        """The messages of a queue, oldest first, each taken when it is asked for; none if there is no such queue."""
+        for _ in range(self._count(queue)):
+            with self._faults():
+                method, properties, body = self._channel.basic_get(queue)
+            if method is not None:
+                yield Kept(method.delivery_tag, method.exchange, method.routing_key, properties.headers or {}, body)
+
+    def _count(self, queue: str) -> int:
+        """Asked through a channel of its own: the broker closes that of a question about a queue there is not, and
+        with it what was looked at would be back in its queue."""
         with self._faults():
+            channel = self._connection.channel()
             try:
-                count = self._channel.queue_declare(queue, passive=True).method.message_count
+                count = int(channel.queue_declare(queue, passive=True).method.message_count)
             except pika.exceptions.ChannelClosedByBroker:
-                self._channel = self._connection.channel()
-                self._channel.confirm_delivery()
-                return []
-            found = (self._channel.basic_get(queue) for _ in range(count))
-            return [
-                Kept(method.delivery_tag, method.exchange, method.routing_key, properties.headers or {}, body)
-                for method, properties, body in found
-                if method is not None
-            ]
+                return 0
+            channel.close()
+            return count
 
     def drop(self, message: Kept) -> None:
         with self._faults():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nomadflows.broker.broker import Broker, Totals
-from nomadflows.model.errors import ServerUnreachable
-from nomadflows.model.names import FlowRef
+from nomadflows.broker.faults import NOT_ALLOWED
+from nomadflows.model.errors import ServerRefused, ServerUnreachable
+from nomadflows.model.names import UNROUTED, FlowRef
 from nomadflows.model.states import FlowState, Status
 
 
@@ -54,3 +55,14 @@ def statistics(broker: Broker, ref: FlowRef, status: Status) -> Statistics:
         for step, depth in depths.items()
     )
     return Statistics(queues, None if unknown else totals.rebounding, unknown)
+
+
+def kept(broker: Broker, ref: FlowRef) -> tuple[QueueState, ...]:
+    """The queues that no step consumes: the flow's errors and dead letters, and what found no queue in its workspace."""
+    queues = (ref.errors_queue, ref.dead_queue, UNROUTED)
+    try:
+        return tuple(QueueState("", queue, ready=broker.waiting(ref.workspace, queue)) for queue in queues)
+    except ServerRefused as error:
+        if error.status != NOT_ALLOWED:
+            raise
+        return ()  # no flow of the workspace was ever started

@@ -64,6 +64,7 @@ Arguments = tuple[tuple[str, int | str], ...]
 MESSAGES: Final = 75_000
 BYTES: Final = 209_715_200
 ERRORS_KEPT: Final = 1_000
+DEAD_KEPT: Final = 75_000
 UNROUTED_KEPT: Final = 10_000
 WAKES_KEPT: Final = 10_000
 REBOUND_SECONDS: Final = (15, 30, 60, 120, 240, 480)  # of iterations 1, 2, …
@@ -221,6 +222,18 @@ def _rebounds_queue(version: VersionRef) -> Queue:
     )
 
 
+def takes(version: VersionRef, steps: Sequence[RunStep], key: str) -> bool:
+    """Whether the version has a queue for what is published to it under a key."""
+    made = (*_step_bindings(version, steps), *_rebound_bindings(version, steps), *_record_bindings(version, steps))
+    return any(binding.source == version.exchange and _matches(binding.key, key) for binding in made)
+
+
+def _matches(pattern: str, key: str) -> bool:
+    """As a topic exchange does, for patterns without `#`."""
+    words, found = pattern.split("."), key.split(".")
+    return len(words) == len(found) and all(word in {"*", part} for word, part in zip(words, found, strict=True))
+
+
 def returns_binding(ref: FlowRef) -> Binding:
     """How a flow gets its rebounds back."""
     return Binding(REBOUNDED, ref.returns_exchange, ref.rebound_pattern, to="exchange")
@@ -243,7 +256,8 @@ def set_aside(made: Topology, ref: FlowRef) -> Topology:
 
 
 def flow_queues(ref: FlowRef) -> tuple[Queue, ...]:
-    """Shared by a flow's versions, hence the same whatever limits a version sets."""
+    """Shared by a flow's versions, hence the same whatever limits a version sets. Errors are a list to look at, which
+    ages; dead letters are the messages themselves, which stay until somebody says what is to become of them."""
     return (
         Queue(
             ref.errors_queue,
@@ -256,7 +270,7 @@ def flow_queues(ref: FlowRef) -> tuple[Queue, ...]:
                 }
             ),
         ),
-        Queue(ref.dead_queue, _capped(MESSAGES)),
+        Queue(ref.dead_queue, _capped(DEAD_KEPT)),
         Queue(ref.ticks_queue, _capped(1)),
     )
 

@@ -24,6 +24,7 @@ ROUTING_KEY_HEADER: Final = "x-eio-routing-key"  # of the message, not of AMQP
 ERROR_RESPONSE_HEADER: Final = "x-eio-error-response"
 STATUS_HEADER: Final = "x-eio-status-code"
 TRACE_HEADER: Final = "x-eio-meta-trace-id"
+_DEATHS: Final = ("x-death", "x-first-death-", "x-last-death-")  # RabbitMQ's, on a dead letter
 
 
 class WireError(ValueError):
@@ -279,6 +280,18 @@ def retry(
     )
 
 
+def retry_error(crypto: Crypto, failed_input: Json) -> Outgoing:
+    """The same for a step that gets errors: a record again, under the headers it first had, which tell the step that
+    failed. WireError if `failed_input` is not what such a step gets."""
+    body = failed_input.get("body")
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(error, dict):
+        raise WireError("an error handler gets {error: {…}, errorInput: {…}}")
+    headers: Headers = {**_plain(failed_input.get("headers") or {}), "messageId": new_id(), "retry": True}
+    headers["threadId"] = thread_of(headers)
+    return Outgoing(error_body(crypto, error, body.get("errorInput")), headers)
+
+
 def encrypt_text(crypto: Crypto, value: object) -> str:
     """A member of an error record: base64 of the encrypted JSON, whatever the protocol."""
     return base64.b64encode(crypto.encrypt(to_json(value))).decode()
@@ -312,6 +325,22 @@ def decode_error_members(crypto: Crypto, body: bytes) -> tuple[Json, Json | None
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise WireError(f"not an error record: {type(problem).__name__}: {problem}") from problem
     return error if isinstance(error, dict) else {"message": str(error)}, failed_input
+
+
+def error_message(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Json:
+    """The message that an error record is for a step that gets errors. WireError if it is none."""
+    error, failed_input = decode_error_members(crypto, body)
+    return {"body": {"error": error, "errorInput": failed_input}, "headers": _plain(headers)}
+
+
+def _plain(headers: Mapping[str, Any]) -> Json:
+    """AMQP headers as JSON: what JSON lacks (times, bytes) as text. How often the broker gave a message up is its own
+    affair."""
+    return {
+        key: value if isinstance(value, (str, int, float, bool)) else str(value)
+        for key, value in headers.items()
+        if not key.startswith(_DEATHS)
+    }
 
 
 def decode_reply(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Reply:

@@ -55,7 +55,7 @@ FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
         "logs": ("nomadflows.cli.flow_logs", "logs", "Print what the steps log."),
         "queues": ("nomadflows.cli.flow_look", "queues", "Show each step's queue."),
         "errors": ("nomadflows.cli.flow_errors", "errors", "Show what failed, and what it failed on."),
-        "dead": ("nomadflows.cli.flow_errors", "dead", "Show, replay or drop rejected messages."),
+        "dead": ("nomadflows.cli.flow_dead", "dead", "Show, replay or drop rejected messages."),
     }),
     ("State", {
         "start": ("nomadflows.cli.flow_state", "start", "Start the latest version."),

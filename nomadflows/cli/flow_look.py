@@ -192,6 +192,9 @@ def _print_version(session: Session, version: VersionRef, documents: list[dict[s
 def queues(session: Session, flow: str) -> None:
     """Show each step's queue: what waits, what is in work, who consumes.
 
+    Below them the queues that people look after: the flow's errors (`flow errors`), its dead letters (`flow dead`),
+    and what found no queue in the whole workspace (`flow dead --unrouted`).
+
     \b
     Examples:
       nomadflows flow queues orders-to-warehouse
@@ -212,9 +215,9 @@ def queues(session: Session, flow: str) -> None:
 
 
 def _queue_rows(session: Session, record: FlowRecord) -> list[dict[str, Any]]:
-    from nomadflows.broker.statistics import statistics
+    from nomadflows.broker.statistics import kept, statistics
 
     found = statistics(session.broker, record.ref, record.status.value)
     if found.unknown:
         click.echo(f"UNACKED is unknown: {found.unknown}", err=True)
-    return [asdict(queue) for queue in found.queues]
+    return [asdict(queue) for queue in (*found.queues, *kept(session.broker, record.ref))]

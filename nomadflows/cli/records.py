@@ -1,27 +1,29 @@
-"""Failed messages as people see them: error records and dead messages, decrypted. Asks no server."""
+"""Failed messages as people see them: error records, dead letters, what found no queue; decrypted. Asks no server."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from nomadflows.broker.kept import Kept
-from nomadflows.broker.wire import Crypto, WireError, decode, decode_error_members
-from nomadflows.model.names import FlowRef
+from nomadflows.broker.wire import Crypto, WireError, decode, decode_error_members, error_message
+from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import timestamp
 
 Json = dict[str, Any]
 
 _ID_SHOWN = 8
+_ROUTES = frozenset({"input", "data", "error", "snapshot"})  # what follows a step in a routing key
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One failed message. `problem` says why its content cannot be read."""
+    """One failed message. `problem` says why its content cannot be read. `failed_on`: the id of the message that the
+    step was given; `previous`: the step whose output that was, where it is known."""
 
     id: str
     step: str
@@ -33,6 +35,8 @@ class Record:
     stack: str = ""
     input: Json | None = None
     problem: str = ""
+    failed_on: str = ""
+    previous: str = ""
     kept: Kept | None = field(default=None, repr=False)
 
     def to_json(self) -> Json:
@@ -60,6 +64,7 @@ def error_record(kept: Kept, crypto: Crypto) -> Record:
         stack=str(error.get("stack", "")),
         input=failed,
         problem=problem,
+        failed_on=str(headers.get("parentMessageId", "")),
         kept=kept,
     )
 
@@ -68,10 +73,7 @@ def dead_record(kept: Kept, crypto: Crypto, ref: FlowRef) -> Record:
     """From the queue of rejected messages. The broker notes which queue each comes from, and why."""
     death: Json = next(iter(kept.headers.get("x-death") or []), {})
     exchange, _, step = str(death.get("queue", "")).removeprefix(f"{ref.flow}.").partition(".")
-    try:
-        content, problem = decode(crypto, kept.body, kept.headers), ""
-    except WireError as fault:
-        content, problem = None, str(fault)
+    content, problem = _content(kept, crypto)
     died = death.get("time")
     return Record(
         id=_id(kept),
@@ -83,8 +85,57 @@ def dead_record(kept: Kept, crypto: Crypto, ref: FlowRef) -> Record:
         message=problem or "see `nomadflows flow errors`",
         input=content,
         problem=problem,
+        failed_on=str(kept.headers.get("messageId", "")),
+        previous=str(kept.headers.get("stepId", "")),
         kept=kept,
     )
+
+
+def unrouted_record(kept: Kept, crypto: Crypto, ref: FlowRef) -> Record | None:
+    """From the workspace's queue of messages that no queue wanted; None for another flow's."""
+    version = VersionRef.parse_job(ref.workspace, kept.exchange)
+    if version is None or version.ref != ref:
+        return None
+    content, problem = _content(kept, crypto)
+    step, _, what = kept.key.rpartition(".")
+    return Record(
+        id=_id(kept),
+        step=step if what in _ROUTES else "",
+        version=str(version.number),
+        at=_moment(kept.headers.get("end") or kept.headers.get("start")),
+        thread=str(kept.headers.get("threadId", "")),
+        name="unroutable",
+        message=f"no queue takes {kept.key}",
+        input=content,
+        problem=problem,
+        kept=kept,
+    )
+
+
+def twins(records: Sequence[Record], others: Iterable[Record]) -> dict[int, Record]:
+    """For records, by their place: the one of `others` that tells of the same failure, which is the dead letter of an
+    error or the error of a dead letter. An id alone says too little, since all outputs of one call may share one: what
+    was in the message must be the same as well. `others` is read no further than need be."""
+    left: dict[tuple[str, str], list[int]] = {}
+    for place, record in enumerate(records):
+        if record.failed_on and record.input is not None:
+            left.setdefault((record.failed_on, record.step), []).append(place)
+    found: dict[int, Record] = {}
+    looking = iter(others)
+    while left and (other := next(looking, None)) is not None:
+        places = left.get((other.failed_on, other.step), [])
+        same = next((place for place in places if _said(records[place]) == _said(other)), None)
+        if same is not None:
+            found[same] = other
+            places.remove(same)
+            if not places:
+                del left[other.failed_on, other.step]
+    return found
+
+
+def _said(record: Record) -> Json | None:
+    """Without its headers: Node's library writes some of its own into them before it keeps a message."""
+    return {k: v for k, v in record.input.items() if k != "headers"} if record.input is not None else None
 
 
 def grouped(records: Iterable[Record]) -> list[Json]:
@@ -105,6 +156,18 @@ def grouped(records: Iterable[Record]) -> list[Json]:
     ]
 
 
+def _content(kept: Kept, crypto: Crypto) -> tuple[Json | None, str]:
+    """What a message says, or why that cannot be told. What an error handler gets is an error record."""
+    try:
+        return decode(crypto, kept.body, kept.headers), ""
+    except WireError as fault:
+        problem = str(fault)
+    try:
+        return error_message(crypto, kept.body, kept.headers), ""
+    except WireError:
+        return None, problem
+
+
 def _id(kept: Kept) -> str:
     """Short enough to type; a message without an id of its own is known by its content."""
     known = kept.headers.get("messageId") or hashlib.sha256(kept.body).hexdigest()
@@ -119,9 +182,3 @@ def _moment(milliseconds: object) -> str:
     if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
         return ""
     return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
-
-
-def previous_step(after: Mapping[str, tuple[str, ...]], step: str) -> str:
-    """Whose output a step's input was, where only one step feeds it: its place in the passthrough."""
-    fed_by = after.get(step, ())
-    return fed_by[0] if len(fed_by) == 1 else ""

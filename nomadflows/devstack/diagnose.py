@@ -7,17 +7,20 @@ spoils only its own findings.
 from __future__ import annotations
 
 import importlib.util
+import re
 import secrets
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
+from nomadflows.broker.topology import DEAD_KEPT, UNROUTED_KEPT
 from nomadflows.devstack.binaries import as_version
 from nomadflows.devstack.probe import Answer, ask
+from nomadflows.model.names import UNROUTED, VHOST_PREFIX
 from nomadflows.settings import Settings
 
 Level = Literal["ok", "warning", "failed", "unreachable"]
@@ -185,9 +188,49 @@ def rabbitmq(settings: Settings) -> list[Finding]:
     tags = str((me.json or {}).get("tags", ""))
     if "administrator" not in tags:
         mend = f"`rabbitmqctl set_user_tags {auth[0]} administrator`"
-        findings.append(Finding("RabbitMQ", "permission", "failed", f"user {auth[0]} is no administrator", mend))
-    else:
-        findings.append(Finding("RabbitMQ", "permission", "ok", f"user {auth[0]} is administrator"))
+        return [*findings, Finding("RabbitMQ", "permission", "failed", f"user {auth[0]} is no administrator", mend)]
+    findings.append(Finding("RabbitMQ", "permission", "ok", f"user {auth[0]} is administrator"))
+    listed = ask("GET", f"{settings.rabbitmq_api}/api/queues?{_KEPT_QUERY}", auth=auth, timeout=_part(settings))
+    if not listed.ok:
+        return [*findings, Finding("RabbitMQ", "unroutable messages", "warning", f"unknown: {_said(listed)}")]
+    return [*findings, *left_behind(listed.json["items"])]
+
+
+# The fullest of all workspaces, live.
+_KEPT_QUERY: Final = urlencode(
+    {
+        "disable_stats": "true",
+        "enable_queue_totals": "true",
+        "use_regex": "true",
+        "name": f"^{re.escape(UNROUTED)}$|\\.dead$",
+        "sort": "messages",
+        "sort_reverse": "true",
+        "page": 1,
+        "page_size": 100,
+    }
+)
+_NEARLY: Final = 0.8
+
+
+def left_behind(queues: Iterable[dict[str, Any]]) -> list[Finding]:
+    """What waits for people: messages that found no queue, and dead letters that are about to be dropped."""
+    counts = {
+        (str(q["vhost"]).removeprefix(VHOST_PREFIX), str(q["name"])): int(q.get("messages", 0))
+        for q in queues
+        if str(q["vhost"]).startswith(VHOST_PREFIX)
+    }
+    lost = {workspace: count for (workspace, name), count in counts.items() if name == UNROUTED and count}
+    findings = [Finding("RabbitMQ", "unroutable messages", "ok", "none")]
+    if lost:
+        detail = ", ".join(f"{count} in workspace {workspace}" for workspace, count in sorted(lost.items()))
+        mend = f"`nomadflows flow dead FLOW --unrouted` shows a flow's; of a workspace's, {UNROUTED_KEPT:,} are kept"
+        findings = [Finding("RabbitMQ", "unroutable messages", "warning", detail, mend)]
+    for (workspace, name), count in sorted(counts.items()):
+        if name != UNROUTED and count >= _NEARLY * DEAD_KEPT:
+            flow = name.removesuffix(".dead")
+            mend = f"`nomadflows flow dead {workspace}/{flow}` lists them; replay or drop what is done with"
+            detail = f"{count:,}; from {DEAD_KEPT:,} on the oldest go"
+            findings.append(Finding("RabbitMQ", f"dead letters of {workspace}/{flow}", "warning", detail, mend))
     return findings
 
 

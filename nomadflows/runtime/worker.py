@@ -102,8 +102,7 @@ class Worker:
         if headers is None:
             raise wire.WireError("it has no AMQP headers")
         if self._step.settings.input_is_error:
-            error, failed_input = wire.decode_error_members(crypto, work.body)
-            text = wire.to_json({"body": {"error": error, "errorInput": failed_input}, "headers": _plain(headers)})
+            text = wire.to_json(wire.error_message(crypto, work.body, headers))
             return lambda: wire.from_json(text)
         plain = wire.decrypt(crypto, work.body, wire.protocol_of(headers))
         return lambda: wire.parse(plain)
@@ -147,8 +146,3 @@ async def _off_loop(call: Call, event: Any, emit: Callable[..., None], *argument
 def _report(call: Call, error: BaseException) -> None:
     logger.error("process failed: %s", type(error).__name__)  # its text may quote the message
     call.error(error)
-
-
-def _plain(headers: wire.Headers) -> Json:
-    """AMQP headers as JSON: what JSON lacks (times, bytes) as text."""
-    return {key: value if isinstance(value, (str, int, float, bool)) else str(value) for key, value in headers.items()}

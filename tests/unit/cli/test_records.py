@@ -2,7 +2,7 @@
 
 from nomadflows.broker.kept import Kept
 from nomadflows.broker.wire import Crypto, encode, error_body
-from nomadflows.cli.records import dead_record, error_record, grouped, previous_step
+from nomadflows.cli.records import dead_record, error_record, grouped, twins, unrouted_record
 from nomadflows.model.names import FlowRef
 
 CRYPTO = Crypto("secret", "0123456789abcdef")
@@ -43,6 +43,70 @@ def test_errors_of_one_kind_are_one_line():
     assert [(row["count"], row["message"]) for row in grouped(records)] == [(2, "a"), (1, "b")]
 
 
-def test_the_step_before_is_known_where_there_is_one():
-    after = {"b": ("a",), "c": ("a", "b"), "a": ()}
-    assert [previous_step(after, step) for step in ("b", "c", "a", "gone")] == ["a", "", "", ""]
+def test_a_dead_letter_of_an_error_handler_is_read_as_what_the_handler_got():
+    headers = {
+        "messageId": "e1",
+        "stepId": "store",
+        "x-death": [{"queue": "orders.v3.oops", "reason": "rejected"}],
+        "x-first-death-queue": "orders.v3.oops",
+    }
+    body = error_body(CRYPTO, {"name": "Error", "message": "no"}, {"body": {"n": 1}})
+    found = dead_record(Kept(1, "", "orders.dead", headers, body), CRYPTO, FlowRef("default", "orders"))
+    assert (found.step, found.problem) == ("oops", "")
+    assert found.input == {
+        "body": {"error": {"name": "Error", "message": "no"}, "errorInput": {"body": {"n": 1}}},
+        "headers": {"messageId": "e1", "stepId": "store"},
+    }
+
+
+def test_what_found_no_queue_is_told_by_its_key_and_only_to_its_flow():
+    kept = Kept(1, "orders.v3", "store.input", {"protocolVersion": 2}, encode(CRYPTO, {"body": {"n": 2}}))
+    found = unrouted_record(kept, CRYPTO, FlowRef("default", "orders"))
+    assert (found.step, found.version, found.message) == ("store", "3", "no queue takes store.input")
+    assert found.input == {"body": {"n": 2}}
+    assert unrouted_record(kept, CRYPTO, FlowRef("default", "orders-2")) is None
+    answer = Kept(1, "orders.v3", "reply.1f", {}, b"rubbish")
+    assert unrouted_record(answer, CRYPTO, FlowRef("default", "orders")).step == ""
+
+
+def dead(messages, step="store", message_id="m1"):
+    death = [{"queue": f"orders.v3.{step}", "reason": "rejected"}]
+    headers = {"messageId": message_id, "protocolVersion": 2, "x-death": death}
+    return [
+        dead_record(
+            Kept(tag, "", "orders.dead", headers, encode(CRYPTO, message)), CRYPTO, FlowRef("default", "orders")
+        )
+        for tag, message in enumerate(messages)
+    ]
+
+
+def failed(message, **headers):
+    body = error_body(CRYPTO, {"message": "no"}, message)
+    return error_record(
+        Kept(1, "orders.v3", "store.error", {**HEADERS, "parentMessageId": "m1", **headers}, body), CRYPTO
+    )
+
+
+def test_an_error_and_its_dead_letter_are_known_by_message_step_and_content():
+    # Given outputs of one call, which share an id, and a branch that got one of them too
+    letters = dead([{"body": {"n": 1}}, {"body": {"n": 2}}]) + dead([{"body": {"n": 3}}], step="report")
+    records = [
+        failed({"body": {"n": 2}, "headers": {"reply_to": "r"}}),
+        failed({"body": {"n": 3}}),
+        failed({"body": 4}),
+    ]
+    # Then only what says the same belongs together, whatever a library wrote into the headers
+    assert {place: letter.kept.tag for place, letter in twins(records, letters).items()} == {0: 1}
+    assert twins([failed({"body": {"n": 1}}, parentMessageId="m2")], letters) == {}
+
+
+def test_each_dead_letter_belongs_to_one_error():
+    same = {"body": {"n": 1}}
+    found = twins([failed(same), failed(same), failed(same)], dead([same, same]))
+    assert sorted(letter.kept.tag for letter in found.values()) == [0, 1]
+
+
+def test_the_other_list_is_read_no_further_than_need_be():
+    letters = iter(dead([{"body": {"n": 1}}, {"body": {"n": 2}}]))
+    assert twins([failed({"body": {"n": 1}})], letters)
+    assert next(letters).input == {"body": {"n": 2}}
