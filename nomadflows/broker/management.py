@@ -126,6 +126,18 @@ class Management:
         found: Json | None = self._find("queues", vhost, name)
         return found
 
+    def progress(self, vhost: str, queue: str) -> dict[str, int]:
+        """Of each consumer's channel that holds messages of a queue: how many it ever got and finished. Seconds old;
+        a broker that keeps no statistics tells of none."""
+        found = {}
+        for consumer in (self.queue(vhost, queue) or {}).get("consumer_details") or []:
+            name = str((consumer.get("channel_details") or {}).get("name", ""))
+            channel: Json = (self._find("channels", name) if name else None) or {}
+            stats: Json = channel.get("message_stats") or {}
+            if channel.get("messages_unacknowledged") and stats:
+                found[name] = int(stats.get("deliver_get", 0)) + int(stats.get("ack", 0))
+        return found
+
     def exchange(self, vhost: str, name: str) -> Json | None:
         """One exchange; its counters are seconds old."""
         found: Json | None = self._find("exchanges", vhost, name)

@@ -22,7 +22,9 @@ class _FlowMemory:
     calm_since: dict[str, float] = field(default_factory=dict)
     status_written: float = 0.0
     deaf: dict[str, float] = field(default_factory=dict)  # per step: since when
-    held: dict[str, tuple[float, int]] = field(default_factory=dict)  # since when, at which count of deliveries
+    held: dict[tuple[str, str], tuple[float, int]] = field(
+        default_factory=dict
+    )  # per step and consumer: since when, at which count of deliveries
     held_asked: float = -1e9
 
 
@@ -114,7 +116,7 @@ class Memory:
         return now - memory.calm_since.setdefault(step, now)
 
     def deaf(self, ref: FlowRef, steps: set[str]) -> dict[str, float]:
-        """Seconds for which each of these steps, whose processes run, has been without a consumer."""
+        """Seconds for which each of these steps has had fewer consumers than processes that run."""
         memory, now = self._of(ref), self._clock()
         memory.deaf = {step: memory.deaf.get(step, now) for step in steps}
         return {step: now - since for step, since in memory.deaf.items()}
@@ -123,18 +125,23 @@ class Memory:
         """Whether it is time to ask again what the steps hold."""
         return self._clock() - self._of(ref).held_asked >= every_s
 
-    def held(self, ref: FlowRef, counts: Mapping[str, int] | None) -> dict[str, float]:
-        """Seconds for which steps that hold messages have got and finished none, as of the last asking. `counts`:
-        deliveries and acknowledgements so far of the steps that hold any; None: not asked now."""
+    def held(self, ref: FlowRef, counts: Mapping[str, Mapping[str, int]] | None) -> dict[str, float]:
+        """Seconds for which a consumer of each step has held messages and got and finished none, as of the last asking;
+        of several the longest. `counts`: deliveries and acknowledgements so far, by step, of the consumers that hold
+        any; None: not asked now."""
         memory, now = self._of(ref), self._clock()
         if counts is not None:
             known = memory.held
+            told = {(step, name): count for step, consumers in counts.items() for name, count in consumers.items()}
             memory.held = {
-                step: known[step] if step in known and known[step][1] == count else (now, count)
-                for step, count in counts.items()
+                key: known[key] if key in known and known[key][1] == count else (now, count)
+                for key, count in told.items()
             }
             memory.held_asked = now
-        return {step: memory.held_asked - since for step, (since, _) in memory.held.items()}
+        longest: dict[str, float] = {}
+        for (step, _), (since, _count) in memory.held.items():
+            longest[step] = max(longest.get(step, 0.0), memory.held_asked - since)
+        return longest
 
     def restarted(self, ref: FlowRef) -> None:
         """What hung was restarted: its clocks begin anew."""

@@ -1,7 +1,8 @@
-"""How long each step of a running flow has hung: its process runs, but consumes nothing or finishes nothing."""
+"""How long each step of a running flow has hung: one of its processes runs, but consumes nothing or finishes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +22,7 @@ def watched(seen: Seen, version: Version, broker: Broker, memory: Memory) -> See
     if queues is None or seen.status.parking:
         memory.restarted(seen.ref)
         return seen
-    deaf = {step for step, queue in queues.items() if queue and not queue.consumers and running.get(step)}
+    deaf = {step for step, queue in queues.items() if queue and queue.consumers < running.get(step, 0)}
     counts = None
     if memory.wants_held(seen.ref, min(_ASK_EVERY_S, seen.rules.stalled_after_s / 4)):
         try:
@@ -31,13 +32,13 @@ def watched(seen: Seen, version: Version, broker: Broker, memory: Memory) -> See
     return replace(seen, deaf_s=memory.deaf(seen.ref, deaf), stalled_s=memory.held(seen.ref, counts))
 
 
-def _counts(version: Version, broker: Broker) -> dict[str, int]:
-    """Of each step that holds messages: how many it ever got and finished. A step that works changes that number,
-    one that hangs does not, however many wait behind."""
-    found = {}
+def _counts(version: Version, broker: Broker) -> dict[str, Mapping[str, int]]:
+    """Of each step that holds messages, and each of its consumers that does: how many it ever got and finished. One
+    that works changes that number, one that hangs does not, however many wait behind or are done beside it."""
     held = broker.totals(version.ref, [step.id for step in version.steps]).steps
-    for step in (step for step, totals in held.items() if totals.unacked):
-        queue = broker.management.queue(vhost(version.ref.workspace), version.ref.queue(step)) or {}
-        stats = queue.get("message_stats") or {}
-        found[step] = int(stats.get("deliver_get", 0)) + int(stats.get("ack", 0))
-    return found
+    host = vhost(version.ref.workspace)
+    return {
+        step: broker.management.progress(host, version.ref.queue(step))
+        for step, totals in held.items()
+        if totals.unacked
+    }

@@ -20,6 +20,7 @@ from nomadflows.devstack.probe import ask
 from nomadflows.devstack.server import READY, Command, Health
 
 USER: Final = "nomadflows"
+CONSUMER_TIMEOUT_MS: Final = 86_400_000
 # What a full queue refused of the messages whose delay is over is tried again after 10 s instead of 3 min, and 1,000
 # of them instead of 32 are on their way before others wait for them.
 ADVANCED: Final = """[{rabbit, [
@@ -50,6 +51,8 @@ def configuration(ports: Ports, administrator_password: str) -> str:
             f"default_user = {USER}",
             f"default_pass = {administrator_password}",
             "collect_statistics_interval = 1000",
+            # A message may be in work for long: the controller ends a step that hangs, by `stalled_after`.
+            f"consumer_timeout = {CONSUMER_TIMEOUT_MS}",
             "log.console = true",
             "log.console.level = info",
             "log.file = false",

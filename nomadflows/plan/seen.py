@@ -128,8 +128,8 @@ class Seen:
     overfull_s: Mapping[str, float] = field(
         default_factory=dict
     )  # since when a queue is over its mark and does not shrink
-    deaf_s: Mapping[str, float] = field(default_factory=dict)  # how long a running step has had no consumer
-    stalled_s: Mapping[str, float] = field(default_factory=dict)  # how long what a step holds has not moved
+    deaf_s: Mapping[str, float] = field(default_factory=dict)  # how long a step has lacked a consumer
+    stalled_s: Mapping[str, float] = field(default_factory=dict)  # how long a consumer's messages have not moved
     queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
     rules: Rules = Rules()
     retention_s: float = 7 * 86_400.0

@@ -80,12 +80,12 @@ def stuck_steps(seen: Seen) -> dict[str, str]:
     """Steps whose processes run and do nothing, each with why. Known faults of components' libraries end so: they
     consume no more, or never finish a message, and no longer heed a signal."""
     deaf = {
-        step: f"has consumed nothing for {seconds:.0f} s though its process runs"
+        step: f"has had a process that consumes nothing for {seconds:.0f} s"
         for step, seconds in seen.deaf_s.items()
         if seconds >= seen.rules.deaf_after_s
     }
     stalled = {
-        step: f"has finished none of the messages it holds for {seconds:.0f} s"
+        step: f"has had a process that finished none of the messages it holds for {seconds:.0f} s"
         for step, seconds in seen.stalled_s.items()
         if seconds >= seen.rules.stalled_after_s
     }

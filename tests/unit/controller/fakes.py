@@ -180,7 +180,9 @@ class FakeBroker:
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
         self.management = SimpleNamespace(
-            user=lambda name: name in servers.users or None, queue=lambda _vhost, _name: {}
+            user=lambda name: name in servers.users or None,
+            queue=lambda _vhost, _name: {},
+            progress=lambda _vhost, _name: {},
         )
 
     def ensure_vhost(self, _workspace: str) -> None:

@@ -12,7 +12,7 @@ from nomadflows.devstack.layout import Layout, write_json, write_private
 from nomadflows.devstack.nomad import NomadClient, NomadServer
 from nomadflows.devstack.plan import Running, StackPlan, load_plan
 from nomadflows.devstack.ports import DEFAULTS
-from nomadflows.settings import load_settings
+from nomadflows.settings import Settings, load_settings
 
 PROGRAMS = {"rabbitmq": "/bin/rabbitmq", "consul": "/bin/consul", "vault": "/bin/bao", "nomad": "/bin/nomad"}
 
@@ -143,3 +143,8 @@ def test_rabbitmq_files_are_private(tmp_path: Path) -> None:
 def test_rabbitmq_password_is_made_once(tmp_path: Path) -> None:
     assert rabbitmq.password(tmp_path) == rabbitmq.password(tmp_path)
     assert len(rabbitmq.password(tmp_path)) == 32
+
+
+def test_the_broker_leaves_a_message_with_its_step_for_longer_than_the_watchdog_does() -> None:
+    lines = dict(line.split(" = ", 1) for line in rabbitmq.configuration(DEFAULTS, "x").splitlines() if " = " in line)
+    assert int(lines["consumer_timeout"]) / 1000 > Settings().stalled_after
