@@ -47,6 +47,15 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float = 30, eve
         time.sleep(every)
 
 
+def command(*words: str) -> Any:
+    """What a command answers in JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nomadflows", *words, "-o", "json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 class World:
     """One private stack and what happens on it."""
 

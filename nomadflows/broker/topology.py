@@ -37,7 +37,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from nomadflows.model.graph import RunStep
+from nomadflows.model.graph import RunStep, fed_by
 from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import (
     FORGOTTEN,
@@ -324,18 +324,10 @@ def _record_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[
     yield Binding(version.exchange, version.ref.ticks_queue, TICKED_KEY)
     yield Binding(version.exchange, REPLIES, REPLY_PATTERN, to="exchange")
     for handler in (step for step in steps if step.error_handler):
-        fed = _fed_by(handler.id, steps)
+        branch = fed_by(handler.id, steps)
         for step in steps:
-            if step.id not in fed:
+            if step.id not in branch:
                 yield Binding(version.exchange, version.queue(handler.id), error_key(step.id))
-
-
-def _fed_by(start: str, steps: Sequence[RunStep]) -> set[str]:
-    """`start` and every step that gets what it put out."""
-    found = {start}
-    while more := {step.id for step in steps if step.id not in found and found.intersection(step.after)}:
-        found |= more
-    return found
 
 
 def _rebound_bindings(version: VersionRef, steps: Sequence[RunStep]) -> Iterable[Binding]:

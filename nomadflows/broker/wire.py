@@ -289,6 +289,7 @@ def retry_error(crypto: Crypto, failed_input: Json) -> Outgoing:
         raise WireError("an error handler gets {error: {…}, errorInput: {…}}")
     headers: Headers = {**_plain(failed_input.get("headers") or {}), "messageId": new_id(), "retry": True}
     headers["threadId"] = thread_of(headers)
+    headers.pop("protocolVersion", None)  # an error record has none
     return Outgoing(error_body(crypto, error, body.get("errorInput")), headers)
 
 
@@ -319,12 +320,21 @@ def decode_error_members(crypto: Crypto, body: bytes) -> tuple[Json, Json | None
         members = json.loads(body)
         error = decrypt_json(crypto, members["error"].encode(), 1)
         text = members.get("errorInput")
-        failed_input = decrypt_json(crypto, text.encode(), 1) if text else None
+        failed_input = _failed_input(crypto, text) if text else None
     except WireError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise WireError(f"not an error record: {type(problem).__name__}: {problem}") from problem
     return error if isinstance(error, dict) else {"message": str(error)}, failed_input
+
+
+def _failed_input(crypto: Crypto, text: str) -> Json:
+    """Node's library leaves what an error handler failed on as it came: an error record, without its headers."""
+    if not text.startswith("{"):
+        found: Json = decrypt_json(crypto, text.encode(), 1)
+        return found
+    error, failed_input = decode_error_members(crypto, text.encode())
+    return {"body": {"error": error, "errorInput": failed_input}}
 
 
 def error_message(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Json:

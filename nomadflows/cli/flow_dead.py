@@ -10,8 +10,8 @@ from nomadflows.broker.kept import Shelf
 from nomadflows.broker.wire import Crypto
 from nomadflows.cli import output, repair
 from nomadflows.cli.flow_state import existing
-from nomadflows.cli.records import Record, dead_record, error_record, unrouted_record
-from nomadflows.cli.replay import again, routed_again, with_twins
+from nomadflows.cli.records import Record, dead_record, error_record, paired, unrouted_record
+from nomadflows.cli.replay import again, routed_again
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.model.errors import InputError
 from nomadflows.model.names import UNROUTED, FlowRef
@@ -80,9 +80,9 @@ def _unrouted(shelf: Shelf, crypto: Crypto, ref: FlowRef) -> Iterator[Record]:
 def _replay(session: Session, ref: FlowRef, shelf: Shelf, crypto: Crypto, wanted: Sequence[Record]) -> int:
     """Their errors leave the other list, so that `flow retry` does not give the same again."""
     taker = repair.taker_of(session, ref, crypto)
-    made = repair.possible(wanted, lambda record: again(taker, record))
     errors = (error_record(kept, crypto) for kept in shelf.look(ref.errors_queue))
-    return repair.give(shelf, taker.version.exchange, with_twins(made, errors))
+    made = repair.possible(paired(wanted, errors), lambda record: again(taker, record))
+    return repair.give(shelf, taker.version.exchange, made)
 
 
 def _route(session: Session, ref: FlowRef, shelf: Shelf, crypto: Crypto, wanted: Sequence[Record]) -> int:

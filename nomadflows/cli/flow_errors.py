@@ -11,8 +11,8 @@ import click
 
 from nomadflows.cli import output, repair
 from nomadflows.cli.flow_state import existing
-from nomadflows.cli.records import dead_record, error_record, grouped
-from nomadflows.cli.replay import AS_IT_WAS, again, with_twins
+from nomadflows.cli.records import dead_record, error_record, grouped, paired
+from nomadflows.cli.replay import AS_IT_WAS, again
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.model.errors import InputError
 
@@ -92,9 +92,9 @@ def retry(
         wanted = repair.chosen(found, records) if records else found
         mended = _json(body) if body else AS_IT_WAS
         taker = repair.taker_of(session, ref, crypto)
-        made = repair.possible(wanted, lambda record: again(taker, record, mended, start))
         dead = (dead_record(kept, crypto, ref) for kept in shelf.look(ref.dead_queue))
-        count = repair.give(shelf, taker.version.exchange, with_twins(made, dead))
+        made = repair.possible(paired(wanted, dead), lambda record: again(taker, record, mended, start))
+        count = repair.give(shelf, taker.version.exchange, made)
     output.emit(session.output, {"retried": count}, lambda: f"{ref}: {repair.messages(count)} retried")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,8 @@ _ROUTES = frozenset({"input", "data", "error", "snapshot"})  # what follows a st
 @dataclass(frozen=True, slots=True)
 class Record:
     """One failed message. `problem` says why its content cannot be read. `failed_on`: the id of the message that the
-    step was given; `previous`: the step whose output that was, where it is known."""
+    step was given; `previous`: the step whose output that was, where it is known; `twin`: what else tells of the same
+    failure, the dead letter of an error or the error of a dead letter."""
 
     id: str
     step: str
@@ -37,6 +38,7 @@ class Record:
     problem: str = ""
     failed_on: str = ""
     previous: str = ""
+    twin: Record | None = field(default=None, repr=False)
     kept: Kept | None = field(default=None, repr=False)
 
     def to_json(self) -> Json:
@@ -112,25 +114,30 @@ def unrouted_record(kept: Kept, crypto: Crypto, ref: FlowRef) -> Record | None:
     )
 
 
-def twins(records: Sequence[Record], others: Iterable[Record]) -> dict[int, Record]:
-    """For records, by their place: the one of `others` that tells of the same failure, which is the dead letter of an
-    error or the error of a dead letter. An id alone says too little, since all outputs of one call may share one: what
-    was in the message must be the same as well. `others` is read no further than need be."""
+def paired(records: Sequence[Record], others: Iterable[Record]) -> list[Record]:
+    """Each with its twin among `others`, if there is one. An id alone says too little, since all outputs of one call
+    may share one: what was in the message must be the same as well. `others` is read no further than need be."""
     left: dict[tuple[str, str], list[int]] = {}
     for place, record in enumerate(records):
         if record.failed_on and record.input is not None:
             left.setdefault((record.failed_on, record.step), []).append(place)
-    found: dict[int, Record] = {}
+    found = list(records)
     looking = iter(others)
     while left and (other := next(looking, None)) is not None:
         places = left.get((other.failed_on, other.step), [])
         same = next((place for place in places if _said(records[place]) == _said(other)), None)
         if same is not None:
-            found[same] = other
+            found[same] = _completed(records[same], other)
             places.remove(same)
             if not places:
                 del left[other.failed_on, other.step]
     return found
+
+
+def _completed(record: Record, twin: Record) -> Record:
+    """A dead letter knows whose output it was; and what an error handler of Node's failed on has headers only there."""
+    content = {"headers": (twin.input or {}).get("headers", {}), **(record.input or {})}
+    return replace(record, twin=twin, input=content, previous=record.previous or twin.previous)
 
 
 def _said(record: Record) -> Json | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nomadflows.broker.topology import takes
 from nomadflows.broker.wire import Crypto, Outgoing, WireError, retry, retry_error
-from nomadflows.cli.records import Record, twins
+from nomadflows.cli.records import Record
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.graph import RunStep, ancestors
 from nomadflows.model.names import VersionRef, input_key
@@ -72,7 +72,8 @@ def again(taker: Taker, record: Record, body: Any = AS_IT_WAS, step: str = "") -
             exec_id=taker.version.job_id,
             previous_step=start.previous,
         )
-    return Again((record,), input_key(start.step), message)
+    twin = (record.twin,) if record.twin else ()
+    return Again((record, *twin), input_key(start.step), message)
 
 
 def routed_again(taker: Taker, record: Record) -> Again:
@@ -80,15 +81,6 @@ def routed_again(taker: Taker, record: Record) -> Again:
     if record.kept is None or not takes(taker.version, taker.steps, record.kept.key):
         raise Refused(f"{record.id}: {record.message} in version {taker.version.number} either")
     return Again((record,), record.kept.key, Outgoing(record.kept.body, dict(record.kept.headers)))
-
-
-def with_twins(messages: Sequence[Again], others: Iterable[Record]) -> list[Again]:
-    """Of a failure there are an error and a dead letter; whichever a message was made of, it makes good both."""
-    found = twins([one.records[0] for one in messages], others)
-    return [
-        replace(one, records=(*one.records, found[place])) if place in found else one
-        for place, one in enumerate(messages)
-    ]
 
 
 def begin(taker: Taker, record: Record, step: str = "") -> Start:

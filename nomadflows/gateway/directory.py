@@ -239,8 +239,7 @@ def _component(clients: Clients, status: Status, step: StepDefinition) -> Compon
 
 def _replies(step: StepDefinition, component: ComponentVersion | None) -> bool:
     """Its descriptor says so."""
-    entries: dict[str, Any] = (component.descriptor.get("actions") or {}) if component else {}
-    return bool((entries.get(step.function) or {}).get("httpReply"))
+    return component is not None and component.replies(step.function)
 
 
 def _seconds(value: Any) -> float:

@@ -74,6 +74,10 @@ class ComponentVersion:
         trigger = self.descriptor.get("triggers", {}).get(function)
         return trigger is not None and trigger.get("type", "webhook") == "polling"
 
+    def replies(self, function: str) -> bool:
+        """Whether the function is an action that answers a webhook's caller."""
+        return bool((self.descriptor.get("actions", {}).get(function) or {}).get("httpReply"))
+
     def to_json(self) -> Json:
         return {
             "name": self.name,

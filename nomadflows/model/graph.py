@@ -72,6 +72,14 @@ def ancestors(before: Mapping[str, Sequence[str]], step: str) -> set[str]:
     return found
 
 
+def fed_by(start: str, steps: Sequence[RunStep]) -> set[str]:
+    """`start` and every step that gets what it put out."""
+    found = {start}
+    while more := {step.id for step in steps if step.id not in found and found.intersection(step.after)}:
+        found |= more
+    return found
+
+
 def cycles(before: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
     """One shortest cycle for each knot of steps that feed each other, in the direction messages would run."""
     reach = {step: ancestors(before, step) for step in before}

@@ -7,11 +7,12 @@ component API for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from nomadflows.model import names
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.graph import RunStep
+from nomadflows.model.graph import RunStep, fed_by
 from nomadflows.model.names import VersionRef
 from nomadflows.render.escape import Runtime
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from nomadflows.render.job import Site
 
 CREDENTIAL_FILE: Final = "${NOMAD_SECRETS_DIR}/credential.json"
+SILENT: Final = {"ELASTICIO_NO_ERROR_REPLIES": "true"}
 CREDENTIAL_BY_FILE: Final = frozenset({"python"})  # Node's library reads no file: it asks the component API
 
 # Same for every step. The broker may be away for long: a step tries for ever, Nomad need not restart it.
@@ -67,6 +69,15 @@ def step_env(
     if step.error_handler:
         contract["INPUT_FORMAT"] = "error"
     return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(step, component, component_dir)
+
+
+def silent_steps(steps: Sequence[RunStep], components: Mapping[str, ComponentVersion]) -> set[str]:
+    """Steps that must not answer a caller when they fail, because the error handler does: the first answer counts."""
+    for handler in (step for step in steps if step.error_handler):
+        branch = fed_by(handler.id, steps)
+        if any(components[step.id].replies(step.function) for step in steps if step.id in branch):
+            return {step.id for step in steps} - branch
+    return set()
 
 
 def _own(step: RunStep, component: ComponentVersion, component_dir: str | Runtime) -> dict[str, str | Runtime]:

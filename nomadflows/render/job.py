@@ -21,7 +21,7 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
-from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
+from nomadflows.render.env import CREDENTIAL_BY_FILE, SILENT, silent_steps, step_env
 from nomadflows.render.escape import Name, Shown, hcl
 from nomadflows.render.process import Launch, check_network, launch
 
@@ -68,6 +68,8 @@ def render_job(
 ) -> str:
     """HCL of the version's job. InputError for text that a job spec cannot hold."""
     check_names(version, steps, site)
+    silent = silent_steps(steps, components)
+    more = {step.id: SILENT if step.id in silent else {} for step in steps}
     return template(_TEMPLATE).render(
         version=version,
         kind=kind.value,
@@ -82,13 +84,15 @@ def render_job(
         secret=secret_of(site, version.secret_path),
         network=site.network,
         user=site.container_user,
-        steps=[_group(version, step, components[step.id], counts[step.id], site) for step in steps],
+        steps=[_group(version, step, components[step.id], counts[step.id], site, more[step.id]) for step in steps],
     )
 
 
-def _group(version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site) -> dict[str, Any]:
+def _group(
+    version: VersionRef, step: RunStep, component: ComponentVersion, count: int, site: Site, more: Mapping[str, str]
+) -> dict[str, Any]:
     start = launch(component, site)
-    env = {**step_env(version, step, component, site, start.component_dir), **start.fetched}
+    env = {**step_env(version, step, component, site, start.component_dir), **more, **start.fetched}
     by_file = step.credential and component.language in CREDENTIAL_BY_FILE
     credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +27,21 @@ def world(stack: Settings, tmp_path: Path) -> Iterator[World]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture
+def node_world_of(world: World) -> Callable[..., World]:
+    """A controller with such settings, the Python probe and the Node probe; npm's work is done once a run."""
+
+    def start(**variables: str) -> World:
+        world.deploy()
+        world.install("node_probe")
+        world.start_controller(**variables)
+        return world
+
+    return start
+
+
+@pytest.fixture
+def node_world(node_world_of: Callable[..., World]) -> World:
+    return node_world_of()

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -23,30 +21,12 @@ from nomadflows.broker.wire import Crypto, Reply, decode_reply, new_id, platform
 from nomadflows.model.names import FlowRef, input_key
 from nomadflows.store import requests
 from tests.conftest import Servers
-from tests.world import World, eventually
+from tests.world import World, command, eventually
 
 pytestmark = pytest.mark.stack
 
 Json = dict[str, Any]
 TIMEOUT_S = 10
-
-
-@pytest.fixture
-def node_world_of(world: World) -> Callable[..., World]:
-    """A controller with such settings, the Python probe and the Node probe; npm's work is done once a run."""
-
-    def start(**variables: str) -> World:
-        world.deploy()
-        world.install("node_probe")
-        world.start_controller(**variables)
-        return world
-
-    return start
-
-
-@pytest.fixture
-def node_world(node_world_of: Callable[..., World]) -> World:
-    return node_world_of()
 
 
 def chain(*steps: Json, idle_after: str = "30s", **more: Any) -> Json:
@@ -161,19 +141,32 @@ def test_row_4_5_6_a_broker_that_dies_under_node_steps_loses_nothing(
     node_world.all_arrive(out, range(150), 120)
 
 
-def test_row_7_what_no_queue_takes_is_kept_where_people_see_it(node_world: World) -> None:
-    flow = node_world.start_flow("unroutable", chain(step("receive", "node-probe:reply", shape="message")))
-
-    def unrouted() -> int:
-        with node_world.channel() as channel:
-            return int(channel.queue_declare("nomadflows.unrouted", passive=True).method.message_count)
-
-    before = unrouted()
+def test_row_7_what_no_queue_takes_is_kept_where_people_see_it(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    note = step("note", "probe:relay", out=out)
+    flow = node_world.start_flow("unroutable", chain(step("receive", "node-probe:reply", shape="message"), note))
     # Given a caller who has hung up: nothing is bound to its reply key any more
     with node_world.channel() as channel:
         publish(node_world, flow, channel, reply_to="nobody")
-    # Then the answer is where what found no queue is kept
-    eventually("the message without a queue is there", lambda: unrouted() > before)
+    # Then the answer is listed with what found no queue, and there is nothing to replay it to
+    (kept,) = eventually("the answer is kept", lambda: command("flow", "dead", "unroutable", "--unrouted"))
+    assert (kept["message"], kept["input"]["body"]) == ("no queue takes nobody", {"answer": 7})
+    assert command("flow", "queues", "unroutable")[-1]["ready"] >= 1
+    with pytest.raises(AssertionError, match="no queue takes nobody in version 1 either"):
+        command("flow", "dead", "unroutable", kept["id"], "--unrouted", "--replay")
+    assert command("flow", "dead", "unroutable", kept["id"], "--unrouted", "--drop") == {"dropped": 1}
+    # And what was meant for a step whose binding was gone can be replayed when it is back
+    version = flow.version(1)
+    with node_world.channel() as channel:
+        binding = {"queue": version.queue("note"), "exchange": version.exchange, "routing_key": input_key("note")}
+        channel.queue_unbind(**binding)
+        node_world.send(flow, range(5, 6), step="note")
+        channel.queue_bind(**binding)
+    if stray := command("flow", "dead", "unroutable", "--unrouted"):  # unless the controller was quicker
+        assert [record["step"] for record in stray] == ["note"]
+        command("flow", "dead", "unroutable", "--unrouted", "--step", "note", "--replay")
+    node_world.all_arrive(out, range(5, 6))
+    assert command("flow", "dead", "unroutable", "--unrouted") == []
 
 
 @pytest.mark.parametrize("shape", ["httpReply", "message"])
@@ -339,51 +332,6 @@ def test_start_up_runs_once_and_is_undone_after_the_stop(node_world: World, tmp_
     requests.start(node_world.store, flow, by="test")
     node_world.flow_becomes(flow, "Running", 60)
     assert tries.read_text().splitlines()[-2:] == ["startup", "init"]
-
-
-@pytest.mark.slow
-def test_errors_are_listed_shown_and_retried(node_world: World, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    flow = node_world.start_flow(
-        "repair",
-        chain(
-            step("receive", "probe:receive"),
-            step("picky", "node-probe:throwing", only=1),
-            step("note", "probe:relay", out=out, map={"n": "n", "first": "$getPassthrough().receive.body.n"}),
-            idle_after="5m",
-        ),
-    )
-    # Given a message that a step fails on
-    node_world.send(flow, range(3))
-    node_world.all_arrive(out, [0, 2])  # type: ignore[arg-type]
-    listed = eventually("the error is listed", lambda: command("flow", "errors", "repair", "--each"))
-    assert [(e["step"], e["name"], e["message"]) for e in listed] == [("picky", "Error", "cannot do 1: ")]
-    assert [e["count"] for e in command("flow", "errors", "repair")] == [1]
-    # Then its input is shown, and the rejected message itself
-    shown = command("flow", "errors", "repair", listed[0]["id"])
-    assert shown["input"]["body"] == {"n": 1}
-    assert [d["step"] for d in command("flow", "dead", "repair")] == ["picky"]
-    # When it is retried with a mended body
-    body = tmp_path / "body.json"
-    body.write_text('{"n": 11}')
-    assert command("flow", "retry", "repair", listed[0]["id"], "--body", str(body)) == {"retried": 1}
-    # Then it goes on, and the list is empty
-    node_world.all_arrive(out, [0, 2, 11])  # type: ignore[arg-type]
-    assert command("flow", "errors", "repair", "--each") == []
-    # And what was rejected can be tried again as it was, or dropped
-    assert command("flow", "dead", "repair", "--step", "picky", "--replay") == {"replayed": 1}
-    dead = eventually("it failed again", lambda: command("flow", "dead", "repair"), 60)
-    assert command("flow", "dead", "repair", dead[0]["id"], "--drop") == {"dropped": 1}
-    assert command("flow", "dead", "repair") == []
-
-
-def command(*words: str) -> Any:
-    """What a command answers in JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nomadflows", *words, "-o", "json"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def call(world: World, method: str, path: str, user: str, key: str, body: object = None) -> tuple[int, bytes]:

@@ -2,7 +2,7 @@
 
 from nomadflows.broker.kept import Kept
 from nomadflows.broker.wire import Crypto, encode, error_body
-from nomadflows.cli.records import dead_record, error_record, grouped, twins, unrouted_record
+from nomadflows.cli.records import dead_record, error_record, grouped, paired, unrouted_record
 from nomadflows.model.names import FlowRef
 
 CRYPTO = Crypto("secret", "0123456789abcdef")
@@ -96,17 +96,17 @@ def test_an_error_and_its_dead_letter_are_known_by_message_step_and_content():
         failed({"body": 4}),
     ]
     # Then only what says the same belongs together, whatever a library wrote into the headers
-    assert {place: letter.kept.tag for place, letter in twins(records, letters).items()} == {0: 1}
-    assert twins([failed({"body": {"n": 1}}, parentMessageId="m2")], letters) == {}
+    assert [one.twin and one.twin.kept.tag for one in paired(records, letters)] == [1, None, None]
+    assert paired([failed({"body": {"n": 1}}, parentMessageId="m2")], letters)[0].twin is None
 
 
 def test_each_dead_letter_belongs_to_one_error():
     same = {"body": {"n": 1}}
-    found = twins([failed(same), failed(same), failed(same)], dead([same, same]))
-    assert sorted(letter.kept.tag for letter in found.values()) == [0, 1]
+    found = paired([failed(same), failed(same), failed(same)], dead([same, same]))
+    assert [one.twin and one.twin.kept.tag for one in found] == [0, 1, None]
 
 
 def test_the_other_list_is_read_no_further_than_need_be():
     letters = iter(dead([{"body": {"n": 1}}, {"body": {"n": 2}}]))
-    assert twins([failed({"body": {"n": 1}})], letters)
+    assert paired([failed({"body": {"n": 1}})], letters)[0].twin
     assert next(letters).input == {"body": {"n": 2}}

@@ -3,9 +3,18 @@
 import pytest
 
 from nomadflows.broker.kept import Kept
-from nomadflows.broker.wire import Crypto, decode, decode_error_members, encode, error_body, error_message
-from nomadflows.cli.records import Record, dead_record, error_record, unrouted_record
-from nomadflows.cli.replay import Taker, again, begin, previous_step, routed_again, with_twins
+from nomadflows.broker.wire import (
+    Crypto,
+    decode,
+    decode_error_members,
+    encode,
+    encrypt_text,
+    error_body,
+    error_message,
+    to_json,
+)
+from nomadflows.cli.records import Record, dead_record, error_record, paired, unrouted_record
+from nomadflows.cli.replay import Taker, again, begin, previous_step, routed_again
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import expand
@@ -86,16 +95,33 @@ def test_an_error_of_the_error_handler_is_given_to_it_as_an_error_again():
     assert headers["messageId"] not in {"e1", "e2"}
 
 
+def dead_letter():
+    headers = {"messageId": "e1", "stepId": "store", "x-death": [{"queue": "orders.v3.oops", "reason": "rejected"}]}
+    body = error_body(CRYPTO, {"name": "Error", "message": "no"}, {"body": 1})
+    return dead_record(Kept(1, "", "orders.dead", headers, body), CRYPTO, REF)
+
+
 def test_a_dead_letter_of_the_error_handler_too():
     _, kept = of_handler()
-    death = [{"queue": "orders.v3.oops", "reason": "rejected"}]
-    body = error_body(CRYPTO, {"name": "Error", "message": "no"}, {"body": 1})
-    letter = Kept(1, "", "orders.dead", {"messageId": "e1", "stepId": "store", "x-death": death}, body)
-    made = again(HANDLED, dead_record(letter, CRYPTO, REF))
+    made = again(HANDLED, dead_letter())
     assert decode_error_members(CRYPTO, made.message.body)[1] == {"body": 1}
     assert "x-death" not in made.message.headers
     # And it belongs to the handler's error
-    assert with_twins([again(HANDLED, error_record(kept, CRYPTO))], [dead_record(letter, CRYPTO, REF)])[0].records[1:]
+    (error,) = paired([error_record(kept, CRYPTO)], [dead_letter()])
+    assert again(HANDLED, error).records == (error, error.twin)
+
+
+def test_what_nodes_error_handler_failed_on_has_its_headers_from_the_dead_letter():
+    # Given the library leaves the record as it came, without its headers
+    first = error_body(CRYPTO, {"name": "Error", "message": "no"}, {"body": 1})
+    body = to_json({"error": encrypt_text(CRYPTO, {"message": "nor I"}), "errorInput": first.decode()})
+    headers = {"messageId": "e2", "stepId": "oops", "parentMessageId": "e1"}
+    record = error_record(Kept(1, "orders.v3", "oops.error", headers, body), CRYPTO)
+    assert record.input == {"body": {"error": {"name": "Error", "message": "no"}, "errorInput": {"body": 1}}}
+    (error,) = paired([record], [dead_letter()])
+    made = again(HANDLED, error)
+    assert decode_error_members(CRYPTO, made.message.body)[1] == {"body": 1}
+    assert made.message.headers["stepId"] == "store"
 
 
 def test_what_is_no_error_is_not_given_to_an_error_handler():

@@ -8,7 +8,7 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
-from nomadflows.render.env import step_env
+from nomadflows.render.env import silent_steps, step_env
 from nomadflows.render.escape import Runtime
 from nomadflows.render.job import render_job
 from tests.unit.render.example_flows import SITE, component
@@ -54,6 +54,30 @@ def test_only_an_error_handler_reads_errors():
     handler = replace(STEP, error_handler=True)
     assert step_env(VERSION, handler, component("sql"), SITE, "/srv/x")["ELASTICIO_INPUT_FORMAT"] == "error"
     assert "ELASTICIO_INPUT_FORMAT" not in step_env(VERSION, STEP, component("sql"), SITE, "/srv/x")
+
+
+def replying(**changes):
+    """A chain whose error handler, behind its mapper, answers the caller."""
+    steps = (
+        RunStep("hook", "trigger", "webhook", "", "receive"),
+        RunStep("store", "action", "sql", "", "upsert", after=("hook",)),
+        RunStep("mapper:error:oops", "mapper", "mapper", "", "map", error_handler=True),
+        RunStep("oops", "action", "http", "", "reply", after=("mapper:error:oops",)),
+    )
+    descriptors = {"http": {"actions": {"reply": {"httpReply": True}}}, **changes}
+    return steps, {step.id: replace(component(step.use), descriptor=descriptors.get(step.use, {})) for step in steps}
+
+
+def test_where_the_error_handler_answers_the_caller_the_step_that_fails_does_not():
+    steps, components = replying()
+    assert silent_steps(steps, components) == {"hook", "store"}
+    job = render_job(VERSION, Kind.ORDINARY, "sha256:0", steps, components, {step.id: 0 for step in steps}, SITE)
+    assert job.count("ELASTICIO_NO_ERROR_REPLIES") == 2
+
+
+def test_where_the_error_handler_does_not_answer_every_step_does():
+    assert silent_steps(*replying(http={"actions": {"reply": {}}})) == set()
+    assert silent_steps((STEP,), {"store": component("sql")}) == set()
 
 
 def test_only_a_step_with_a_credential_gets_its_file():
