@@ -31,6 +31,11 @@ def is_hash_of(password: str, text: str) -> bool:
     return secrets.compare_digest(text.encode(), password_hash(password, salt).encode())
 
 
+def permissions(version: VersionRef, steps: Iterable[str]) -> dict[str, str]:
+    """All that the version's account may do, as the broker lists it."""
+    return {"configure": NOTHING, "write": write_pattern(version), "read": read_pattern(version, steps)}
+
+
 def write_pattern(version: VersionRef) -> str:
     """The version's own exchange."""
     return f"^{re.escape(version.exchange)}$"

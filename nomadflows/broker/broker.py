@@ -21,6 +21,7 @@ from nomadflows.broker.link import Command, Link, Question
 from nomadflows.broker.management import Management, QueueTotals
 from nomadflows.broker.mover import Mover, Route, Target
 from nomadflows.broker.publishing import Confirms, message_properties
+from nomadflows.broker.standing import standing
 from nomadflows.broker.topology import (
     Binding,
     Topology,
@@ -115,14 +116,15 @@ class Broker:
         known = self.management.user(user)
         if known is None or known.get("tags") or not accounts.is_hash_of(password, known["password_hash"]):
             self.management.put_user(user, accounts.password_hash(password))
-        wanted = {
-            "configure": accounts.NOTHING,
-            "write": accounts.write_pattern(version),
-            "read": accounts.read_pattern(version, steps),
-        }
-        present = self.management.permissions(vhost(version.workspace), user) or {}
-        if any(present.get(kind) != pattern for kind, pattern in wanted.items()):
+        if not self.has_rights(version, steps):
+            wanted = accounts.permissions(version, steps)
             self.management.put_permissions(vhost(version.workspace), user, **wanted)
+
+    def has_rights(self, version: VersionRef, steps: Collection[str]) -> bool:
+        """Whether the version's account may do what it should, and no more."""
+        present = self.management.permissions(vhost(version.workspace), version.broker_user) or {}
+        wanted = accounts.permissions(version, steps)
+        return all(present.get(kind) == pattern for kind, pattern in wanted.items())
 
     def delete_user(self, version: VersionRef) -> None:
         """The account and whatever is still connected with it."""
@@ -145,7 +147,8 @@ class Broker:
         self._on(workspace, lambda link: link.batch(exchanges, queues, bindings))
 
     def drift(self, version: VersionRef, topology: Topology) -> Difference:
-        """What of a topology is missing or altered, by the management API; for people who plan, not for each look."""
+        """What of a topology is missing or altered, by the management API; for people who plan and for full rounds, not
+        for each look."""
         name, ref = vhost(version.workspace), version.ref
         queues = self.management.queues(name, f"{version.flow}.")
         if any(queue["name"] == ref.aside_queue for queue in queues):
@@ -155,6 +158,10 @@ class Broker:
         exchanges = [found for e in topology.all_exchanges if (found := self.management.exchange(name, e.name))]
         bindings = [binding for found in exchanges for binding in self.management.bindings_from(name, found["name"])]
         return difference(topology, Listed.from_api(exchanges, queues, [*bindings, *returns]))
+
+    def standing(self, workspace: str, queues: Collection[str]) -> set[int]:
+        """Marks of all that the workspace's versions need and have; `queues`: the names of its queues."""
+        return standing(self.management, vhost(workspace), queues)
 
     # ── what is in the queues ─────────────────────────────────────────────────────────────────────────────────
 

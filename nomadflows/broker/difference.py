@@ -31,17 +31,18 @@ class Listed:
                 for e in exchanges
             ),
             frozenset(Queue(q["name"], arguments(q.get("arguments") or {})) for q in queues),
-            frozenset(
-                Binding(
-                    b["source"],
-                    b["destination"],
-                    b["routing_key"],
-                    arguments(b.get("arguments") or {}),
-                    b.get("destination_type", "queue"),
-                )
-                for b in bindings
-            ),
+            frozenset(binding_from_api(binding) for binding in bindings),
         )
+
+
+def binding_from_api(listed: Mapping[str, Any]) -> Binding:
+    return Binding(
+        listed["source"],
+        listed["destination"],
+        listed["routing_key"],
+        arguments(listed.get("arguments") or {}),
+        listed.get("destination_type", "queue"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ Json = dict[str, Any]
 _PAGE: Final = 500
 _NOT_FOUND: Final = 404
 _SERVER_FAILED: Final = 500
+_LONG_S: Final = 60.0  # for what lists a whole vhost
+_OF_BINDING: Final = "source,destination,destination_type,routing_key,arguments"
 _LIVE: Final = {"disable_stats": "true", "enable_queue_totals": "true"}
 SERVER: Final = "RabbitMQ's management API"
 
@@ -147,6 +149,16 @@ class Management:
         found: list[Json] = self._find("exchanges", vhost, exchange, "bindings", "source") or []
         return found
 
+    def bindings(self, vhost: str) -> list[Json]:
+        """All of them. With 5,000 flows there are some 130,000, so the broker may take its time."""
+        found: list[Json] = self._call("GET", "bindings", vhost, query={"columns": _OF_BINDING}, timeout=_LONG_S)
+        return found
+
+    def permissions_in(self, vhost: str) -> list[Json]:
+        """Of every account that may do anything here."""
+        found: list[Json] = self._call("GET", "vhosts", vhost, "permissions", timeout=_LONG_S)
+        return found
+
     def bindings_to_exchange(self, vhost: str, exchange: str) -> list[Json]:
         found: list[Json] = self._find("exchanges", vhost, exchange, "bindings", "destination") or []
         return found
@@ -179,11 +191,12 @@ class Management:
         body: Json | None = None,
         query: Mapping[str, str] | None = None,
         missing_ok: bool = False,
+        timeout: float | None = None,
     ) -> Any:
         url = "/".join((self.address, "api", *(quote(part, safe="") for part in path)))
         try:
             answer = self._session.request(
-                method, url, json=body, params=query, timeout=self._timeout, allow_redirects=False
+                method, url, json=body, params=query, timeout=timeout or self._timeout, allow_redirects=False
             )
             if answer.status_code == _NOT_FOUND and missing_ok:
                 return None
@@ -191,7 +204,7 @@ class Management:
                 raise self._refusal(answer, "/".join(path))
             return answer.json() if answer.content else None
         except requests.RequestException as error:
-            raise ServerUnreachable(SERVER, self.address, _reason(error, self._timeout)) from error
+            raise ServerUnreachable(SERVER, self.address, _reason(error, timeout or self._timeout)) from error
         except ValueError as error:
             raise ServerUnreachable(SERVER, self.address, "its answer is not JSON") from error
 

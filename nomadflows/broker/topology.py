@@ -255,6 +255,11 @@ def set_aside(made: Topology, ref: FlowRef) -> Topology:
     return replace(made, flow_queues=(*made.flow_queues, aside_queue(ref)), bindings=swapped)
 
 
+def fed(made: Topology, version: VersionRef) -> Topology:
+    """The same while the version is parked."""
+    return replace(made, bindings=(*made.bindings, *wake_bindings(version)))
+
+
 def flow_queues(ref: FlowRef) -> tuple[Queue, ...]:
     """Shared by a flow's versions, hence the same whatever limits a version sets. Errors are a list to look at, which
     ages; dead letters are the messages themselves, which stay until somebody says what is to become of them."""

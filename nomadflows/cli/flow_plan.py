@@ -19,6 +19,7 @@ from nomadflows.model.names import FlowRef
 from nomadflows.model.states import FlowState, Kind, WantedState
 
 if TYPE_CHECKING:
+    from nomadflows.controller.drift import Drift
     from nomadflows.controller.versions import Version
     from nomadflows.model.component import ComponentVersion
     from nomadflows.plan.preview import Line, Side
@@ -32,7 +33,7 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", "!": "red"}
 @flow_argument
 @pass_session
 def plan(session: Session, *, flow: str) -> int:
-    """Show what publish or start would change: steps, Nomad's own plan, queues, Vault policy, schedule.
+    """Show what publish or start would change: steps, Nomad's own plan, queues, broker user, Vault policy, schedule.
 
     With a draft: what publishing it would do. Without: what a start would do, or for an active flow what differs
     from how it should be. Exit codes: 0 nothing to change, 1 changes, 255 error.
@@ -67,21 +68,32 @@ def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
     components = _components(session, record, target)
     new = _side(target, kind, components)
     old = _side(active, kind, _components(session, record, active)) if active else None
+    from nomadflows.controller.drift import Drift
     from nomadflows.plan import preview
 
     same = old is not None and old.ref == new.ref
-    drift = _queue_drift(session, target) if same else []
-    differs = same and session.vault.role_differs(new.ref, new.credentials)
+    changed = _drift(session, record, target, components) if same else Drift()
     absent = [name for name in new.credentials if not session.vault.credential_exists(ref.workspace, name)]
     before = old or _latest(session, record, new)
     return said, [
         *preview.step_lines(before, new),
         *preview.setting_lines(before, new),
         *_job_lines(session, record, target, components),
-        *preview.queue_lines(old, new, drift),
-        *preview.policy_lines(old, new, absent, differs=differs),
+        *preview.queue_lines(old, new, [*changed.queues, *changed.altered]),
+        *preview.user_lines(old, new, changed.user),
+        *preview.policy_lines(old, new, absent, differs=bool(changed.policy)),
         *preview.schedule_lines(old, new),
     ]
+
+
+def _drift(
+    session: Session, record: FlowRecord, version: Version, components: Mapping[str, ComponentVersion]
+) -> Drift:
+    """What the controller would put right at its next full round."""
+    from nomadflows.controller.drift import drift, expected
+
+    wanted = expected(version, record.status.value.state)
+    return drift(session.broker, session.vault, version, wanted, components)
 
 
 def _active(session: Session, record: FlowRecord) -> Version | None:
@@ -174,17 +186,3 @@ def _job_lines(
     if status.version and not same:
         lines.append(Line("job", "-", record.ref.version(status.version).job_id))
     return lines
-
-
-def _queue_drift(session: Session, version: Version) -> list[str]:
-    from nomadflows.broker.topology import Binding, topology
-
-    wanted = topology(version.ref, version.steps, version.limits)
-    difference = session.broker.drift(version.ref, wanted)
-    missing = [
-        f"binding {one.source} → {one.destination} by {one.key!r} is missing"
-        if isinstance(one, Binding)
-        else f"{one.name} is missing"
-        for one in difference.missing
-    ]
-    return missing + [f"{one.name} has other arguments than published" for one in difference.altered]

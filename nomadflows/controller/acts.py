@@ -13,7 +13,6 @@ import structlog
 
 from nomadflows.broker.astray import route_again
 from nomadflows.broker.faults import QueueFull
-from nomadflows.broker.topology import topology
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
 from nomadflows.controller.hooks import HookActs
@@ -123,7 +122,7 @@ class Acts:
     def _route_again(self, version: Version) -> None:
         """What came while a queue or a binding was missing. What its queue refuses stays with the unrouted ones."""
         try:
-            count = route_again(self.clients.broker, version.ref, topology(version.ref, version.steps, version.limits))
+            count = route_again(self.clients.broker, version.ref, version.topology)
         except Refused as error:
             log.warning("messages stay unrouted", flow=str(version.ref.ref), why=error.message)
         else:
@@ -158,7 +157,7 @@ class Acts:
         secret = self.clients.vault.version_secret(version.ref)
         self.clients.vault.ensure_role(version.ref, credentials_of(version, components))
         self.clients.broker.ensure_vhost(version.ref.workspace)
-        self.clients.broker.declare(version.ref, topology(version.ref, version.steps, version.limits))
+        self.clients.broker.declare(version.ref, version.topology)
         self.clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
 
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +171,9 @@ class Acts:
         none = dict.fromkeys(version.replicas, 0)
         if decision.reason == "DriftRepaired":
             index = self._register(look, version, look.seen.status.components, none, prepare=True)
+            if look.seen.status.state is FlowState.SLEEPING:
+                self.wake_fed(version.ref, True)
+            self._route_again(version)
             self.writer.update(look, {"job_index": index}, decision)
         else:
             self.writer.update(look, {"job_index": self._scale(look, version, none)}, None)
@@ -255,7 +257,7 @@ class Acts:
             version = self.versions.get(self.clients.store, ref)
         except Refused:
             return 0
-        dropped = self.clients.broker.delete_version(ref, topology(ref, version.steps, version.limits))
+        dropped = self.clients.broker.delete_version(ref, version.topology)
         try:
             self.clients.vault.delete_version(ref)
         except ServerUnreachable as error:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from nomadflows.broker.broker import Broker
-from nomadflows.broker.topology import Binding, Exchange, Queue, topology
 from nomadflows.clients import Clients
 from nomadflows.cluster.client import Nomad
+from nomadflows.controller.drift import drift, expected
 from nomadflows.controller.hooks import see_hook
 from nomadflows.controller.memory import Memory
-from nomadflows.controller.versions import Version, Versions, credentials_of
+from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.watchdog import watched
 from nomadflows.controller.workqueue import Hints
 from nomadflows.model.errors import NotFound, ServerUnreachable
@@ -25,6 +25,7 @@ from nomadflows.store.documents import FlowRecord
 
 FULL: Final = "full"  # hint: also look for what strangers changed
 _LARGEST_MESSAGE: Final = 10_485_760
+_SUSPICIOUS: Final = 2  # failed starts in a row
 _LIVE: Final = frozenset({"pending", "running"})
 
 
@@ -80,8 +81,8 @@ def look(
         ready_timeout_s=desired.ready_timeout or limits.ready_timeout,
     )
     seen = _through_servers(seen, version, clients, versions, memory)
-    if FULL in hints and status.state in {FlowState.RUNNING, FlowState.SLEEPING} and not status.parking:
-        seen = replace(seen, drifted=_drift(version, clients, versions, status.components))
+    if _wants_drift(seen, hints):
+        seen = replace(seen, drifted=_drifted(seen, version, clients, versions))
     return Look(seen, record, version)
 
 
@@ -169,23 +170,21 @@ def _with_bytes(seen: Seen, version: Version, broker: Broker) -> VersionSeen:
     return replace(seen.current, queues=known)
 
 
-def _drift(version: Version, clients: Clients, versions: Versions, resolved: Mapping[str, str]) -> tuple[str, ...]:
-    """What of the version's queues and rights differs from how it was published, in words."""
-    wanted = topology(version.ref, version.steps, version.limits)
-    found = ["rebounds are set aside"] if clients.broker.has_aside(version.ref.ref) else []
-    found += [f"{_word(item)} missing" for item in clients.broker.drift(version.ref, wanted).missing]
-    if clients.broker.management.user(version.ref.broker_user) is None:
-        found.append(f"broker user {version.ref.broker_user} missing")
-    credentials = credentials_of(version, versions.components(clients.store, resolved))
-    if clients.vault.role_differs(version.ref, credentials):
-        found.append(f"Vault role {version.ref.vault_role} differs")
-    return tuple(found)
+def _wants_drift(seen: Seen, hints: Hints) -> bool:
+    """At full rounds; and where steps fail to start, since it may be their rights that they miss."""
+    if seen.status.parking:
+        return False
+    if any(_SUSPICIOUS <= count < seen.rules.max_failures for count in seen.failures.values()):
+        return True
+    return FULL in hints and seen.status.state in {FlowState.RUNNING, FlowState.SLEEPING, FlowState.SUSPENDED}
 
 
-def _word(item: Exchange | Queue | Binding) -> str:
-    if isinstance(item, Binding):
-        return f"binding of {item.destination} to {item.key or item.source}"
-    return f"{type(item).__name__.lower()} {item.name}"
+def _drifted(seen: Seen, version: Version, clients: Clients, versions: Versions) -> tuple[str, ...]:
+    components = versions.components(clients.store, seen.status.components)
+    wanted = expected(version, seen.status.state)
+    aside = seen.status.state is not FlowState.SUSPENDED and clients.broker.has_aside(seen.ref)
+    found = drift(clients.broker, clients.vault, version, wanted, components).repairable
+    return ("rebounds are set aside", *found) if aside else found
 
 
 def _wants_unacked(seen: Seen) -> bool:

@@ -13,6 +13,7 @@ import structlog
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
 from nomadflows.controller.purge import purge_expired
+from nomadflows.controller.rounds import Rounds
 from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.ticks import message_key, named_ids, publish_tick, waiting
 from nomadflows.controller.versions import Versions
@@ -22,8 +23,8 @@ from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import FlowState, WantedState
 from nomadflows.plan.decision import FIRST_LOOK_S
-from nomadflows.plan.sweep import holding, is_quiet
-from nomadflows.store.documents import FlowRecord, InboxEntry
+from nomadflows.plan.sweep import holding
+from nomadflows.store.documents import InboxEntry
 from nomadflows.store.inbox import DELETED, RUN_NOW
 from nomadflows.store.transaction import Fence, LostLeadership
 
@@ -188,8 +189,8 @@ class Sweep(Repeated):
 class Resync(Repeated):
     """All flows, first when the leader begins and then every few minutes: repairs whatever signal was missed.
 
-    The first round looks at every flow, so that the scheduler knows them all. Later ones pass over what three
-    listings (Consul, Nomad, RabbitMQ) show to be as it was left.
+    The first round looks at every flow, so that the scheduler knows them all. Later ones pass over what listings show
+    to be as it was left.
     """
 
     def __init__(
@@ -200,6 +201,7 @@ class Resync(Repeated):
         self._clients = clients
         self._queue = queue
         self._found = found
+        self._rounds = Rounds(clients)
         self._first = True
 
     def _turn(self) -> None:
@@ -207,7 +209,7 @@ class Resync(Repeated):
         records = self._clients().store.flows()
         for workspace in sorted({record.ref.workspace for record in records}):
             self._found(workspace)
-        wanted = records if self._first else self._unquiet(records)
+        wanted = records if self._first else self._rounds.unquiet(records)
         for record in sorted(wanted, key=lambda record: record.status.value.state is FlowState.SLEEPING):
             self._queue.add(record.ref, "full")
         log.info("full round", flows=len(records), looked_at=len(wanted), seconds=round(time.monotonic() - began, 3))
@@ -215,19 +217,3 @@ class Resync(Repeated):
         clients = self._clients()
         purge_expired(clients, clients.store.deleted_refs(), self._fence)
         self._closed.wait(RESYNC_S)
-
-    def _unquiet(self, records: list[FlowRecord]) -> list[FlowRecord]:
-        clients = self._clients()
-        jobs = {(job.namespace, job.id): job.modify_index for job in clients.nomad.jobs() if not job.stopped}
-        queued = {
-            workspace: holding({name: q.ready for name, q in clients.broker.workspace_totals(workspace).items()})
-            for workspace in {record.ref.workspace for record in records}
-        }
-        found = []
-        for record in records:
-            desired, status = record.desired.value, record.status.value
-            version = record.ref.version(status.version or desired.version)
-            index = jobs.get((version.workspace, version.job_id))
-            if not is_quiet(desired, status, index, queued[version.workspace].get(version.job_id, frozenset())):
-                found.append(record)
-        return found

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from nomadflows.broker.topology import Topology, topology
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
 from nomadflows.model.flow import FlowDefinition
@@ -32,6 +33,10 @@ class Version:
     @property
     def replicas(self) -> dict[str, int]:
         return {step.id: step.replicas for step in self.steps}
+
+    @property
+    def topology(self) -> Topology:
+        return topology(self.ref, self.steps, self.limits)
 
     @property
     def trigger(self) -> RunStep:

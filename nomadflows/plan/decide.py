@@ -75,7 +75,7 @@ def _starting(seen: Seen) -> Decision:
     """A version that is replaced first finishes; then the job comes up; then every step's queue has a consumer."""
     if retire := publishing.retire(seen):
         return retire
-    if up := _bring_up(seen, "Starting"):
+    if up := _bring_up(seen, _DRIFT if seen.drifted else "Starting"):
         return up
     if failure := publishing.fall_back(seen) or troubles.start_failure(seen):
         return failure
@@ -204,6 +204,8 @@ def _suspended(seen: Seen) -> Decision:
     job = seen.current.job
     if job is not None and not job.is_parked:
         return Decision(Act.PARK, _DRIFT, "The job of this suspended flow was found with processes")
+    if seen.drifted:
+        return Decision(Act.PARK, _DRIFT, f"Changed by somebody else, put right: {', '.join(seen.drifted)}")
     kept_s = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
     if kept_s < seen.retention_s:
         return Decision(

@@ -37,7 +37,7 @@ class Side:
 class Line:
     """`sign` is + added, - removed, ~ changed, ! in the way."""
 
-    area: str  # steps | settings | job | queues | policy | schedule
+    area: str  # steps | settings | job | queues | user | policy | schedule
     sign: str
     text: str
 
@@ -101,6 +101,16 @@ def queue_lines(old: Side | None, new: Side, drift: Sequence[str]) -> Iterator[L
     if old is not None:
         for step in old.steps:
             yield Line("queues", "-", f"{old.ref.queue(step.id)}, what is left in it moves on")
+
+
+def user_lines(old: Side | None, new: Side, drift: Sequence[str]) -> Iterator[Line]:
+    """A version has an account of its own on the broker."""
+    if old is not None and old.ref == new.ref:
+        yield from (Line("user", "~", text) for text in drift)
+        return
+    yield Line("user", "+", f"{new.ref.broker_user}: writes {new.ref.exchange}, reads its queues")
+    if old is not None:
+        yield Line("user", "-", old.ref.broker_user)
 
 
 def policy_lines(old: Side | None, new: Side, absent: Sequence[str], *, differs: bool = False) -> Iterator[Line]:

@@ -1,6 +1,6 @@
 """Which flows a full round may pass over: those that sleep, and of which nothing differs from how they were left.
 
-Three listings tell that of thousands of flows at once; a look at each one would take the servers minutes. Pure.
+A few listings tell that of thousands of flows at once; a look at each one would take the servers minutes. Pure.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from collections.abc import Set as AbstractSet
 from nomadflows.model.states import Desired, FlowState, Status, WantedState
 
 
-def is_quiet(desired: Desired, status: Status, job_index: int | None, queued: AbstractSet[str]) -> bool:
+def is_quiet(
+    desired: Desired, status: Status, job_index: int | None, queued: AbstractSet[str], *, whole: bool
+) -> bool:
     """Whether a flow needs no look of its own.
 
     `job_index`: modify index of its version's job, None: not registered (or stopped). `queued`: names of the broker's
-    exchanges (= jobs) that hold any message in any queue.
+    exchanges (= jobs) that hold any message in any queue. `whole`: whether all stands that a parked version needs: its
+    queues, bindings and rights.
     """
     if desired.generation != status.observed_generation:
         return False
@@ -23,7 +26,7 @@ def is_quiet(desired: Desired, status: Status, job_index: int | None, queued: Ab
         return desired.state is WantedState.STOPPED and job_index is None
     if status.state is not FlowState.SLEEPING or desired.state is not WantedState.RUNNING:
         return False
-    return desired.version == status.version and job_index == status.job_index and not queued
+    return desired.version == status.version and job_index == status.job_index and whole and not queued
 
 
 def holding(ready: Mapping[str, int]) -> dict[str, set[str]]:

@@ -157,6 +157,13 @@ class Vault:
                 return True
             return self._policy(name) != policy_text(version, credentials, self._mount)
 
+    def roles(self) -> set[str]:
+        """Names of all roles there are."""
+        path = f"auth/{self._auth}/role"
+        with self._errors(path):
+            found = self._client.list(path)
+        return set(found["data"]["keys"]) if found else set()
+
     def delete_version(self, version: VersionRef) -> None:
         """Role, policy and secret; what is not there is as good as deleted."""
         name = version.vault_role
