@@ -34,6 +34,7 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "deaf_after": (float, "number of seconds"),
     "stalled_after": (float, "number of seconds"),
     "limited_ttl": (float, "number of seconds"),
+    "full_round_every": (float, "number of seconds"),
     "tick_jitter": (float, "number of seconds"),
     "object_ttl": (float, "number of seconds"),
     "object_bytes": (int, "whole number"),
@@ -113,6 +114,7 @@ class Settings:
     tick_jitter: float = (
         0.0  # by how many seconds at most ticks come after their schedule, to spread flows of one minute
     )
+    full_round_every: float = 300.0  # seconds from one look at all flows, for what no signal told, to the next
     deaf_after: float = 300.0  # a step whose process runs but does not consume is restarted after so many seconds
     stalled_after: float = 1200.0  # and one that holds messages and finishes none
     limited_ttl: float = 28_800.0  # a flow of a limited workspace is stopped so many seconds after its start

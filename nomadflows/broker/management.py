@@ -171,7 +171,7 @@ class Management:
         page = pages = 1
         while page <= pages:
             query = {**_LIVE, "page": str(page), "page_size": str(_PAGE), "name": prefix, "use_regex": "false"}
-            answer = self._get("queues", vhost, query=query)
+            answer = self._call("GET", "queues", vhost, query=query, timeout=None if prefix else _LONG_S)
             yield from (queue for queue in answer["items"] if str(queue["name"]).startswith(prefix))
             pages = int(answer["page_count"])
             page += 1

@@ -86,9 +86,7 @@ def _plan(session: Session, ref: FlowRef) -> tuple[str, list[Line]]:
     ]
 
 
-def _drift(
-    session: Session, record: FlowRecord, version: Version, components: Mapping[str, ComponentVersion]
-) -> Drift:
+def _drift(session: Session, record: FlowRecord, version: Version, components: Mapping[str, ComponentVersion]) -> Drift:
     """What the controller would put right at its next full round."""
     from nomadflows.controller.drift import drift, expected
 

@@ -99,7 +99,7 @@ class Acts:
                 "incoming": 0,
                 "came_from": 0,
                 "components": resolved,
-                "started": timestamp(seen.now),
+                "started": timestamp(seen.now) if status.state is FlowState.STOPPED else status.started,
                 "job_index": 0,
                 "parking": False,
                 "waking": "",

@@ -58,7 +58,7 @@ class Leader:
         self._wakes = WakeListener(settings.amqp_uri, self._message)
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
         self._sources = [
-            Resync(self._clients, self._queue, self._workspace, fence),
+            Resync(self._clients, self._queue, self._workspace, fence, settings.full_round_every),
             Inbox(self._clients, self._queue, self._versions, self._scheduler, fence),
             NomadEvents(self._clients, self._queue),
             Sweep(self._clients, self._queue, self._known_workspaces),

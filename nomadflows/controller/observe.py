@@ -103,14 +103,14 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     current = see_queues(clients.broker, version, current, unacked=_wants_unacked(seen))
     seen = replace(seen, current=current)
     if status.state in {FlowState.RUNNING, FlowState.STARTING}:
-        seen = replace(seen, failures=_failures(seen, memory))
+        seen = replace(seen, failures=_failures(seen, memory), out_of_memory=_kills(seen, memory))
     if status.state is FlowState.STARTING:
         seen = watched(seen, version, clients.broker, memory)
     if status.state is FlowState.STOPPING and status.components:
         seen = replace(seen, hook=see_hook(seen, version, clients, versions))
     if status.state is FlowState.RUNNING:
         seen = replace(seen, replicas=_autoscaled(seen, version, memory))
-        seen = _troubles(seen, version, clients.broker, memory)
+        seen = _fullness(seen, version, clients.broker, memory)
         seen = watched(seen, version, clients.broker, memory)
     if status.state is FlowState.SUSPENDED:
         seen = replace(seen, current=_with_bytes(seen, version, clients.broker))
@@ -143,18 +143,18 @@ def _autoscaled(seen: Seen, version: Version, memory: Memory) -> dict[str, int]:
     return wanted
 
 
-def _troubles(seen: Seen, version: Version, broker: Broker, memory: Memory) -> Seen:
-    """Queues near their limits, steps out of memory."""
+def _kills(seen: Seen, memory: Memory) -> dict[str, int]:
+    processes = seen.current.processes
+    window_s = seen.rules.out_of_memory_window_s
+    return memory.out_of_memory(seen.ref, processes.restarts, set(processes.out_of_memory), window_s)
+
+
+def _fullness(seen: Seen, version: Version, broker: Broker, memory: Memory) -> Seen:
+    """Queues near their limits."""
     seen = replace(seen, current=_with_bytes(seen, version, broker))
     queues = seen.current.queues or {}
     full = {step: queue.ready for step, queue in queues.items() if queue and seen.is_overfull(step)}
-    processes = seen.current.processes
-    killed = set(processes.out_of_memory)
-    return replace(
-        seen,
-        overfull_s=memory.overfull(seen.ref, full),
-        out_of_memory=memory.out_of_memory(seen.ref, processes.restarts, killed, seen.rules.out_of_memory_window_s),
-    )
+    return replace(seen, overfull_s=memory.overfull(seen.ref, full))
 
 
 def _with_bytes(seen: Seen, version: Version, broker: Broker) -> VersionSeen:

@@ -32,7 +32,6 @@ log = structlog.get_logger()
 
 _INBOX_WAIT_S: Final = 60.0
 _PAUSE_S: Final = 1.0
-RESYNC_S: Final = 300.0
 SWEEP_S: Final = 30.0
 
 
@@ -194,9 +193,15 @@ class Resync(Repeated):
     """
 
     def __init__(
-        self, clients: Callable[[], Clients], queue: WorkQueue, found: Callable[[str], None], fence: Fence
+        self,
+        clients: Callable[[], Clients],
+        queue: WorkQueue,
+        found: Callable[[str], None],
+        fence: Fence,
+        every_s: float,
     ) -> None:
         super().__init__("resync")
+        self._every_s = every_s
         self._fence = fence
         self._clients = clients
         self._queue = queue
@@ -216,4 +221,4 @@ class Resync(Repeated):
         self._first = False
         clients = self._clients()
         purge_expired(clients, clients.store.deleted_refs(), self._fence)
-        self._closed.wait(RESYNC_S)
+        self._closed.wait(self._every_s)

@@ -20,11 +20,11 @@ from nomadflows.model.states import (
     Event,
     FlowState,
     Status,
-    StepState,
     StepStatus,
     parse_timestamp,
     timestamp,
 )
+from nomadflows.model.stepstates import step_state
 from nomadflows.model.why import slowest
 from nomadflows.plan.decision import ASKED_FOR, Decision
 from nomadflows.plan.publishing import incoming_ready
@@ -200,14 +200,16 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
     for step in version.steps:
         queue = (current.queues or {}).get(step.id)
         before = known.get(step.id)
+        replicas = (current.job.counts if current.job else {}).get(step.id, 0)
+        consumers = queue.consumers if queue else 0
         steps.append(
             StepStatus(
                 id=step.id,
                 kind=step.kind,
                 component=status.components.get(step.id, step.use),
-                state=_step_state(status, queue, (current.job.counts if current.job else {}).get(step.id, 0)),
-                replicas=(current.job.counts if current.job else {}).get(step.id, 0),
-                consumers=queue.consumers if queue else 0,
+                state=step_state(status.state, parking=status.parking, wanted=replicas > 0, consumed=consumers > 0),
+                replicas=replicas,
+                consumers=consumers,
                 ready=queue.ready if queue else 0,
                 unacked=(
                     queue.unacked
@@ -252,16 +254,3 @@ def _ready_s(seen: Seen, before: StepStatus | None, queue: QueueSeen | None) -> 
     if before is not None and before.consumers:
         return before.ready_s
     return round(seen.seconds_since(parse_timestamp(begun)), 3)
-
-
-def _step_state(status: Status, queue: QueueSeen | None, count: int) -> StepState:
-    consumers = queue.consumers if queue else 0
-    if status.state in {FlowState.SUSPENDING, FlowState.STOPPING} or status.parking:
-        return StepState.SHUTTING_DOWN if consumers else StepState.SLEEPING
-    if status.state is FlowState.SUSPENDED:
-        return StepState.SUSPENDED
-    if status.state is FlowState.SLEEPING:
-        return StepState.SLEEPING
-    if consumers:
-        return StepState.RUNNING
-    return StepState.STARTING if count or status.state is FlowState.STARTING else StepState.SLEEPING

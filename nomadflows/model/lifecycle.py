@@ -7,14 +7,18 @@
      ▲                  │ ▲  │                            │  │  ▲                              │  │
      │                  │ │  └── stop ──▶ Stopping ◀─ stop ┘  │  └─────────── message ──────────┘  │
      │ steps gone       │ │                 ▲  │              │                                    │
-     └──────────────────│─│─────────────────│──┘              │ suspend, queue limit,              │
-                        │ │ resume          │ stop            │ start failures                     │
+     └──────────────────│─│─────────────────│──┘              │ suspend, queue limit,              │ suspend
+                        │ │ resume          │ stop            │ start failures, out of memory      │
                         │ Suspended ◀───────┴─ Suspending ◀───┴────────────────────────────────────┘
                         │            steps gone    ▲
-                        └── suspend, start failures┘
+                        └── suspend, start failures, out of memory
 
-In a limited workspace what would suspend a flow by itself stops it, and its time runs out. A publish over an
-active flow replaces the version: Running or Sleeping → Starting (`replace`), or no change of state (`handover`).
+A sleeping flow has no process that could fail, and a message wakes it long before a queue is full; a starting one has
+not had its chance to empty one. So only a running flow is suspended for a full queue.
+
+In a limited workspace what would suspend a flow by itself stops it, and its time runs out in whatever state it is. A
+publish over an active flow replaces the version: Running or Sleeping → Starting (`replace`), or no change of state
+(`handover`).
 
 The table below is the whole truth; `next_state` looks a pair up. It knows nothing of servers.
 """
@@ -61,7 +65,9 @@ _TABLE: Final[dict[tuple[FlowState, Signal], FlowState]] = {
     (_S.STOPPING, Signal.STEPS_GONE): _S.STOPPED,
     **{(state, Signal.STOP): _S.STOPPING for state in _S if state not in {_S.STOPPED, _S.STOPPING}},
     **{(state, Signal.SUSPEND): _S.SUSPENDING for state in (_S.STARTING, _S.RUNNING, _S.SLEEPING)},
-    **{(state, signal): _S.SUSPENDING for state in (_S.STARTING, _S.RUNNING, _S.SLEEPING) for signal in _BY_ITSELF},
+    **{(state, Signal.START_FAILURES): _S.SUSPENDING for state in (_S.STARTING, _S.RUNNING)},
+    **{(state, Signal.OUT_OF_MEMORY): _S.SUSPENDING for state in (_S.STARTING, _S.RUNNING)},
+    (_S.RUNNING, Signal.QUEUE_LIMIT): _S.SUSPENDING,
 }
 
 
@@ -72,9 +78,7 @@ def next_state(
     if signal is Signal.WORK_DONE and kind is Kind.REALTIME:
         return None
     if signal is Signal.TIME_UP:
-        if workspace is WorkspaceType.FULL:
-            return None
-        return next_state(state, Signal.STOP, kind, workspace) if state is not _S.SUSPENDED else None
+        return None if workspace is WorkspaceType.FULL else next_state(state, Signal.STOP, kind, workspace)
     if signal in _BY_ITSELF and workspace is WorkspaceType.LIMITED:
         return next_state(state, Signal.STOP, kind, workspace) if (state, signal) in _TABLE else None
     return _TABLE.get((state, signal))

@@ -195,7 +195,7 @@ class Status(_Document):
     conditions: tuple[Condition, ...] = ()
     steps: tuple[StepStatus, ...] = ()
     components: dict[str, str] = field(default_factory=dict)  # step → name@version, resolved at flow start
-    started: str = ""  # last start by a user
+    started: str = ""  # last start from Stopped; neither a resume nor a publish begins it anew
     input_version: int = 0  # where triggers put new messages; differs from `version` only while one replaces another
     replacing: int = 0  # the older version that is being drained by a publish; 0: none
     came_from: int = 0  # the version that a publish has replaced, until the new one is ready; 0: none

@@ -56,8 +56,10 @@ def _wish(seen: Seen) -> Decision | None:
     if status.state is FlowState.STOPPED:
         return Decision(Act.START, "StartRequested", f"Starting version {desired.version}: {why}", FlowState.STARTING)
     if status.state is FlowState.SUSPENDED:
-        return troubles.not_resumed(seen) or Decision(
-            Act.START, "ResumeRequested", f"Resuming: {why}", FlowState.STARTING
+        return (
+            troubles.time_up(seen)
+            or troubles.not_resumed(seen)
+            or Decision(Act.START, "ResumeRequested", f"Resuming: {why}", FlowState.STARTING)
         )
     if status.state in ACTIVE and desired.version != status.version and not status.replacing:
         return publishing.begin(seen, why)

@@ -11,9 +11,7 @@ from collections.abc import Set as AbstractSet
 from nomadflows.model.states import Desired, FlowState, Status, WantedState
 
 
-def is_quiet(
-    desired: Desired, status: Status, job_index: int | None, queued: AbstractSet[str], *, whole: bool
-) -> bool:
+def is_quiet(desired: Desired, status: Status, job_index: int | None, queued: AbstractSet[str], *, whole: bool) -> bool:
     """Whether a flow needs no look of its own.
 
     `job_index`: modify index of its version's job, None: not registered (or stopped). `queued`: names of the broker's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nomadflows.model.lifecycle import ACTIVE, Signal, next_state
+from nomadflows.model.lifecycle import Signal, next_state
 from nomadflows.model.states import FlowState, WorkspaceType, parse_timestamp
 from nomadflows.plan.decision import Act, Decision
 from nomadflows.plan.seen import Seen
@@ -10,7 +10,9 @@ from nomadflows.plan.seen import Seen
 
 def time_left(seen: Seen) -> float | None:
     """Seconds until a flow of a limited workspace is stopped; None: never."""
-    if seen.workspace is not WorkspaceType.LIMITED or seen.status.state not in ACTIVE or not seen.status.started:
+    if seen.workspace is not WorkspaceType.LIMITED or not seen.status.started:
+        return None
+    if next_state(seen.status.state, Signal.TIME_UP, seen.kind, seen.workspace) is None:
         return None
     return seen.rules.limited_ttl_s - seen.seconds_since(parse_timestamp(seen.status.started))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests as http
 
+from nomadflows.model.names import input_key
 from nomadflows.settings import Settings
 from nomadflows.store import requests
 from tests.features.test_life import relay
@@ -109,5 +111,38 @@ def test_what_strangers_change_is_repaired(world: World, tmp_path: Path, what: s
             channel.queue_delete(flow.version(1).queue("note"))
     eventually("it says so", lambda: any(e.reason == "DriftRepaired" for e in world.events(flow)), 40)
     eventually("all steps consume", lambda: all(s.consumers == s.replicas == 1 for s in world.status(flow).steps), 60)
+    world.send(flow, range(10))
+    world.all_arrive(out, range(10), 60)
+
+
+def test_what_strangers_delete_of_a_sleeping_flow_is_put_back_before_it_wakes(world: World, tmp_path: Path) -> None:
+    world.deploy()
+    world.start_controller(NOMADFLOWS_FULL_ROUND_EVERY="1")
+    out = tmp_path / "out"
+    flow = world.start_flow("damaged-asleep", {**relay(out), "idle_after": "0s"}, "Sleeping")
+    version, settings = flow.version(1), world.settings
+    account = urlsplit(settings.amqp_uri)
+
+    def delete_user() -> None:
+        user = f"{settings.rabbitmq_api}/api/users/{version.broker_user}"
+        http.delete(user, auth=(account.username or "", account.password or ""), timeout=5).raise_for_status()
+
+    def delete_role() -> None:
+        role = f"{settings.vault_addr}/v1/auth/{settings.vault_auth_mount}/role/{version.vault_role}"
+        http.delete(role, headers={"X-Vault-Token": settings.vault_token}, timeout=5).raise_for_status()
+
+    with world.channel() as channel:
+        damages = {
+            f"queue {version.queue('note')} missing": lambda: channel.queue_delete(version.queue("note")),
+            f"binding of {version.queue('note')} to note.input": lambda: channel.queue_unbind(
+                version.queue("note"), version.exchange, input_key("note")
+            ),
+            f"broker user {version.broker_user} missing": delete_user,
+            f"Vault role {version.vault_role} differs": delete_role,
+        }
+        for said, damage in damages.items():
+            damage()
+            eventually(f"it says: {said}", lambda said=said: any(said in event.message for event in world.events(flow)))
+    assert "MessageArrived" not in {event.reason for event in world.events(flow)}
     world.send(flow, range(10))
     world.all_arrive(out, range(10), 60)

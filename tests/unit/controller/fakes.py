@@ -14,9 +14,10 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from nomadflows.broker.broker import Depth, Totals
+from nomadflows.broker.difference import Difference
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.management import QueueTotals
-from nomadflows.broker.topology import Topology
+from nomadflows.broker.topology import Binding, Topology, wake_bindings
 from nomadflows.cluster.views import AllocView, JobView
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import Conflict, ServerUnreachable
@@ -205,9 +206,20 @@ class FakeBroker:
             if binding.destination not in bound:
                 bound.append(binding.destination)
 
-    def drift(self, _version: VersionRef, topology: Topology) -> Any:
-        missing = [queue for queue in topology.step_queues if queue.name not in self.servers.queues]
-        return SimpleNamespace(missing=missing)
+    @call
+    def drift(self, version: VersionRef, topology: Topology) -> Difference:
+        s = self.servers
+        queues = [queue for queue in topology.step_queues if queue.name not in s.queues]
+        bindings = [binding for binding in topology.bindings if not self._is_bound(version, binding)]
+        return Difference(missing=(*queues, *bindings))
+
+    def _is_bound(self, version: VersionRef, binding: Binding) -> bool:
+        if binding in wake_bindings(version):
+            return version.exchange in self.servers.fed
+        return binding.destination in self.servers.bindings.get((binding.source, binding.key), ())
+
+    def has_rights(self, version: VersionRef, _steps: Collection[str]) -> bool:
+        return version.broker_user in self.servers.users
 
     @call
     def set_aside(self, _ref: FlowRef) -> None:

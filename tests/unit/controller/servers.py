@@ -158,5 +158,8 @@ class Servers:
         for names in self.bindings.values():
             if name in names:
                 names.remove(name)
+        for bound in self.bindings.values():
+            if name in bound:
+                bound.remove(name)
         self.dropped += [*queue.ready, *queue.unacked]
         return len(queue.ready)

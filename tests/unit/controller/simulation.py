@@ -227,7 +227,7 @@ class Simulation:
             process.state = "running"
             self.servers.signal()
             return True
-        if process.group in self.broken:
+        if process.group in self.broken or FLOW.version(process.version).broker_user not in self.servers.users:
             return self.die(process)
         queue = self.queue_of(process)
         if queue is None:

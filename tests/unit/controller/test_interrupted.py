@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nomadflows.model.states import FlowState, WantedState
+from nomadflows.model.states import FlowState, WantedState, WorkspaceType
 from tests.unit.controller.fakes import LeaderDied
 from tests.unit.controller.simulation import LIMIT, Simulation, in_memory
 
@@ -53,6 +53,43 @@ def test_a_step_that_ran_out_of_memory_gets_a_new_chance_with_the_resume() -> No
         sim.publish()
         sim.wish(WantedState.RUNNING)
         rests(sim)
+
+
+def test_a_step_that_runs_out_of_memory_at_its_start_is_told_so() -> None:
+    with in_memory() as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        for _ in range(3):
+            assert sim.live(5, lambda: any(p.group == "note" for p in sim.live_processes()))
+            sim.die(next(p for p in sim.live_processes() if p.group == "note"), "OOM Killed")
+            sim.signal()
+            sim.turn()
+        assert sim.live(10, lambda: sim.servers.read_status().state is FlowState.SUSPENDED)
+        assert sim.servers.read_status().suspended_for == "OutOfMemory"
+
+
+def test_a_suspension_gives_a_flow_of_a_limited_workspace_no_more_time() -> None:
+    hours = 3600.0
+    with in_memory(workspace=WorkspaceType.LIMITED) as sim:
+        running(sim)
+        sim.servers.now_s += 5 * hours
+        sim.wish(WantedState.SUSPENDED)
+        assert sim.live(60, sim.at_rest)
+        sim.wish(WantedState.RUNNING)
+        assert sim.live(60, lambda: sim.servers.read_status().state is FlowState.RUNNING)
+        sim.servers.now_s += 3 * hours
+        sim.signal()
+        assert sim.live(60, lambda: sim.servers.read_status().state is FlowState.STOPPED)
+        assert reasons(sim).count("TimeUp") == 1
+
+
+def test_a_suspended_flow_of_a_limited_workspace_is_stopped_when_its_time_is_up() -> None:
+    with in_memory(workspace=WorkspaceType.LIMITED) as sim:
+        running(sim)
+        sim.wish(WantedState.SUSPENDED)
+        assert sim.live(60, sim.at_rest)
+        assert sim.live(9 * 3600.0, lambda: sim.servers.read_status().state is FlowState.STOPPED)
+        assert "TimeUp" in reasons(sim)
 
 
 @pytest.mark.parametrize("strategy", ["replace", "handover"])

@@ -47,6 +47,7 @@ def test_the_same_version_again_changes_nothing() -> None:
     old, new = _side(1), _side(1)
     assert not list(preview.step_lines(old, new))
     assert not list(preview.queue_lines(old, new, []))
+    assert not list(preview.user_lines(old, new, []))
     assert not list(preview.policy_lines(old, new, []))
     assert not list(preview.schedule_lines(old, new))
 
@@ -54,6 +55,9 @@ def test_the_same_version_again_changes_nothing() -> None:
 def test_drift_of_an_active_version() -> None:
     assert list(preview.queue_lines(_side(1), _side(1), ["orders.v1.store is missing"])) == [
         Line("queues", "~", "orders.v1.store is missing")
+    ]
+    assert list(preview.user_lines(_side(1), _side(1), ["broker user default.orders.v1 missing"])) == [
+        Line("user", "~", "broker user default.orders.v1 missing")
     ]
     assert list(preview.policy_lines(_side(1), _side(1), [], differs=True)) == [
         Line("policy", "~", "nomadflows.default.orders.v1: put right, reads db")
@@ -72,6 +76,10 @@ def test_another_version() -> None:
     assert Line("queues", "-", "orders.v1.store, what is left in it moves on") in list(
         preview.queue_lines(old, new, [])
     )
+    assert list(preview.user_lines(old, new, [])) == [
+        Line("user", "+", "default.orders.v2: writes orders.v2, reads its queues"),
+        Line("user", "-", "default.orders.v1"),
+    ]
     assert list(preview.policy_lines(old, new, [])) == [
         Line("policy", "+", "nomadflows.default.orders.v2: reads no credential"),
         Line("policy", "-", "nomadflows.default.orders.v1"),
