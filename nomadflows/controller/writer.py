@@ -20,6 +20,7 @@ from nomadflows.model.states import (
     Event,
     FlowState,
     Status,
+    StepState,
     StepStatus,
     parse_timestamp,
     timestamp,
