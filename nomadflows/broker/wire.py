@@ -25,6 +25,7 @@ ERROR_RESPONSE_HEADER: Final = "x-eio-error-response"
 STATUS_HEADER: Final = "x-eio-status-code"
 TRACE_HEADER: Final = "x-eio-meta-trace-id"
 _DEATHS: Final = ("x-death", "x-first-death-", "x-last-death-")  # RabbitMQ's, on a dead letter
+OBJECT_HEADER: Final = "x-ipaas-object-storage-id"  # of the message: its body lies in the object store
 
 
 class WireError(ValueError):
@@ -136,7 +137,12 @@ def protocol_of(headers: Mapping[str, Any]) -> int:
 
 
 def encrypt_json(crypto: Crypto, value: object, protocol: int = PROTOCOL) -> bytes:
-    encrypted = crypto.encrypt(to_json(value))
+    return seal(crypto, to_json(value), protocol)
+
+
+def seal(crypto: Crypto, plain: bytes, protocol: int) -> bytes:
+    """JSON text as the body of an AMQP message."""
+    encrypted = crypto.encrypt(plain)
     return encrypted if protocol >= PROTOCOL else base64.b64encode(encrypted)
 
 

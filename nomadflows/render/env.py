@@ -33,6 +33,7 @@ _FIXED: Final[dict[str, str]] = {
     # 1 s longer than the delay, which the broker's queues set: the copy that counts a rebound must not go before it.
     "REBOUND_INITIAL_EXPIRATION": "16000",
     "NO_SELF_PASSTRHOUGH": "true",  # sic: so the contract spells it
+    "EMIT_LIGHTWEIGHT_MESSAGE": "true",
 }
 
 # The most that the client of the object store in Node's library takes: it gives up after so many tries, and a store

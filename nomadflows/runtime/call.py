@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from nomadflows.broker import wire
 from nomadflows.runtime.api import HttpReply, Message, Snapshot, SnapshotUpdate
 from nomadflows.runtime.envelope import Envelope, Passthrough, now_ms
+from nomadflows.runtime.objects import ObjectError, Objects
 from nomadflows.runtime.platform_api import Abandoned, ApiRefusalError
 from nomadflows.runtime.settings import Settings
 from nomadflows.runtime.snapshot import SnapshotError, SnapshotStore
@@ -35,6 +36,11 @@ class Step(NamedTuple):
     variables: Json
     post: Callable[[Output], None]
     update_keys: Callable[[object], None]  # writes members of the step's credential
+    objects: Objects
+
+
+# What remains to be done with the object store before a message is out; it may take long.
+Rest = Callable[[], None] | None
 
 
 class Call:
@@ -53,18 +59,18 @@ class Call:
         self.thread_id: str = self._headers["threadId"]
         self.previous_step = str(self._amqp_headers.get("stepId") or "")
 
-    def emit(self, event: str, value: Any = None) -> None:
+    def emit(self, event: str, value: Any = None) -> Rest:
         """An event by the name the contract gives it."""
         handler = _EVENTS.get(event)
         if handler is None:
             raise ValueError(f"no event {event!r}; there are: {', '.join(_EVENTS)}")
-        handler(self, value)
+        return handler(self, value)
 
-    def emit_item(self, item: Any) -> None:
+    def emit_item(self, item: Any) -> Rest:
         """One thing a component returned or yielded."""
         if isinstance(item, (dict, Message)):
-            self._data(item)
-        elif isinstance(item, Snapshot):
+            return self._data(item)
+        if isinstance(item, Snapshot):
             self._snapshot(item.state)
         elif isinstance(item, SnapshotUpdate):
             self._update_snapshot(item.changes)
@@ -72,6 +78,7 @@ class Call:
             self._http_reply({"statusCode": item.status, "body": item.body, "headers": item.headers})
         elif item is not None:
             raise TypeError(f"process gave {type(item).__name__} where a message or a dict belongs")
+        return None
 
     def is_blocking(self, event: Any) -> bool:
         """Whether emitting this now would wait for the broker or the API; a coroutine must not do that on its loop."""
@@ -81,7 +88,7 @@ class Call:
             return True
         return not self._work.has_room()
 
-    def _data(self, item: Any) -> None:
+    def _data(self, item: Any) -> Rest:
         content = _as_message(item)
         routing_key, content["headers"] = _routed(content.get("headers") or {}, self._step.settings.data_key)
         message_id = content.get("id")
@@ -90,12 +97,25 @@ class Call:
             if "id" in content:  # a message that is passed on is a new one
                 content["id"] = message_id
         self._passthrough.add_to(content)
+        plain = wire.to_json(content)
+        moving = self._step.objects.before_emitting(content, len(plain))
+        if moving is None:
+            self._publish_data(routing_key, plain, str(message_id))
+            return None
+        return lambda: self._publish_moved(moving, routing_key, content, str(message_id))
+
+    def _publish_moved(self, moving: Callable[[], None], routing_key: str, content: Json, message_id: str) -> None:
+        try:
+            moving()
+        except ObjectError as error:
+            self.error(error)
+        else:
+            self._publish_data(routing_key, wire.to_json(content), message_id)
+
+    def _publish_data(self, routing_key: str, plain: bytes, message_id: str) -> None:
         protocol = self._step.settings.protocol
-        self._publish(
-            routing_key,
-            wire.encode(self._step.crypto, content, protocol),
-            {"messageId": str(message_id), "protocolVersion": protocol},
-        )
+        body = wire.seal(self._step.crypto, plain, protocol)
+        self._publish(routing_key, body, {"messageId": message_id, "protocolVersion": protocol})
 
     def error(self, error: Any) -> None:
         """An error record, and a copy for whoever waits for a reply. The message goes to the dead letters."""
@@ -190,7 +210,7 @@ class Call:
 
 
 _SINGLE: Final = (Message, dict, Snapshot, SnapshotUpdate, HttpReply)
-_EVENTS: Final[dict[str, Callable[[Call, Any], None]]] = {
+_EVENTS: Final[dict[str, Callable[[Call, Any], Rest]]] = {
     "data": Call._data,  # noqa: SLF001 - this table is the class's own dispatch
     "error": Call.error,
     "rebound": Call.rebound,

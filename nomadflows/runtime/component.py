@@ -51,9 +51,11 @@ class Module:
 class Component:
     """One trigger or action, loaded."""
 
-    def __init__(self, module: ModuleType, process: Callable[..., Any]) -> None:
+    def __init__(self, module: ModuleType, process: Callable[..., Any], entry: Json) -> None:
+        """`entry`: what its descriptor says of it."""
         self.module = Module(module)
         self.process = process
+        self.resolves_objects = entry.get("autoResolveObjectReferences") is not False
         code = _code(process)
         flags = code.co_flags if code else 0
         self.takes_context = bool(code and code.co_argcount > _ARGUMENTS) or bool(flags & _VAR_POSITIONAL)
@@ -75,12 +77,14 @@ def _code(function: Callable[..., Any]) -> CodeType | None:
 def load(folder: str, function: str) -> Component:
     """ComponentError says what is missing; an error inside the component's module is raised as it is."""
     root = os.path.abspath(folder)  # noqa: PTH100 - pathlib would be imported for this alone
-    name, attribute = _main(root, function)
+    entry = _entry(root, function)
+    path, _, attribute = str(entry["main"]).partition(":")
+    name, attribute = _module_name(path), attribute or "process"
     module = _import(root, name, repr(function))
     process = getattr(module, attribute, None)
     if not callable(process):
         raise ComponentError(f"module {name!r} of {root} has no function {attribute!r}")
-    return Component(module, process)
+    return Component(module, process, entry)
 
 
 def load_verifier(folder: str) -> Module | None:
@@ -116,15 +120,14 @@ def _descriptor(root: str) -> Json:
     return descriptor
 
 
-def _main(root: str, function: str) -> tuple[str, str]:
-    """`./lib/orders.py`, `lib.orders` or `orders.py:fetch` → module name and function name."""
+def _entry(root: str, function: str) -> Json:
+    """What the descriptor says of a function; its `main` is `./lib/orders.py`, `lib.orders` or `orders.py:fetch`."""
     descriptor = _descriptor(root)
-    entry = descriptor.get("triggers", {}).get(function) or descriptor.get("actions", {}).get(function)
+    entry: Json | None = descriptor.get("triggers", {}).get(function) or descriptor.get("actions", {}).get(function)
     if not entry or not entry.get("main"):
         known = ", ".join([*descriptor.get("triggers", {}), *descriptor.get("actions", {})])
         raise ComponentError(f"component.json of {root} has no trigger or action {function!r}; it has: {known}")
-    path, _, attribute = str(entry["main"]).partition(":")
-    return _module_name(path), attribute or "process"
+    return entry
 
 
 def _module_name(path: str) -> str:

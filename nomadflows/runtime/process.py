@@ -24,6 +24,7 @@ from nomadflows.runtime.call import Step, describe
 from nomadflows.runtime.envelope import Envelope
 from nomadflows.runtime.link import Link
 from nomadflows.runtime.mailbox import Mailbox
+from nomadflows.runtime.objects import Objects
 from nomadflows.runtime.outbox import Outbox
 from nomadflows.runtime.pool import LoopPool, Pool, ThreadPool
 from nomadflows.runtime.preparation import Preparation, Prepared
@@ -96,7 +97,7 @@ class StepProcess:
         settings = self._settings
         step = Step(
             settings, self._crypto, self._envelope, SnapshotStore(prepared.snapshot), prepared.passthrough,
-            prepared.variables, self._mailbox.post, prepared.update_keys,
+            prepared.variables, self._mailbox.post, prepared.update_keys, Objects(settings, self._crypto),
         )  # fmt: skip
         worker = Worker(prepared.component, prepared.config, step, self._mailbox.post)
         pool: Pool = (

@@ -69,6 +69,10 @@ class Settings:
         self.publish_retry_max_ms = read.number("AMQP_PUBLISH_MAX_RETRY_DELAY", 300_000)
         self.persistent = read.switch("AMQP_PERSISTENT_MESSAGES")
         self.size_limit = read.number("OUTGOING_MESSAGE_SIZE_LIMIT", 10_485_760)
+        self.object_uri = read.optional("OBJECT_STORAGE_URI")
+        self.object_token = read.optional("OBJECT_STORAGE_TOKEN")
+        self.object_threshold = read.number("OBJECT_STORAGE_SIZE_THRESHOLD", 1_048_576)
+        self.emits_light = read.switch("EMIT_LIGHTWEIGHT_MESSAGE")
         self.own_passthrough = not read.switch("NO_SELF_PASSTRHOUGH")  # sic: so the contract spells it
         self.protocol = read.number("PROTOCOL_VERSION", 1)
         self.error_replies = not read.switch("NO_ERROR_REPLIES")

@@ -18,6 +18,7 @@ from nomadflows.runtime.amqp import BasicProperties
 from nomadflows.runtime.call import Step
 from nomadflows.runtime.component import load
 from nomadflows.runtime.envelope import Envelope
+from nomadflows.runtime.objects import Objects
 from nomadflows.runtime.settings import PREFIX, Settings
 from nomadflows.runtime.snapshot import SnapshotStore
 from nomadflows.runtime.work import Finished, Output, Verdict, Work
@@ -77,7 +78,7 @@ class Trial:
         settings = _settings(folder, function)
         step = Step(
             settings, self._crypto, Envelope(settings), self._snapshot, passthrough=True, variables=variables or {},
-            post=self._post, update_keys=self._update_keys,
+            post=self._post, update_keys=self._update_keys, objects=Objects(settings, self._crypto),
         )  # fmt: skip
         self._worker = Worker(self._component, self._config, step, self._finish)
         self._rejected = False

@@ -9,8 +9,9 @@ from typing import Any
 from nomadflows.broker import wire
 from nomadflows.runtime import log
 from nomadflows.runtime.api import Message, Rebound
-from nomadflows.runtime.call import Call, Step, items
+from nomadflows.runtime.call import Call, Rest, Step, items
 from nomadflows.runtime.component import Component
+from nomadflows.runtime.objects import ObjectError
 from nomadflows.runtime.work import Finished, Verdict, Work
 
 Json = dict[str, Any]
@@ -35,7 +36,7 @@ class CallContext:
         self.previous_step = call.previous_step
 
     def emit(self, event: str, value: Any = None) -> None:
-        self._call.emit(event, value)
+        _at_once(self._call.emit(event, value))
 
 
 class AsyncCallContext(CallContext):
@@ -58,10 +59,12 @@ class Worker:
         """One message, from its bytes to a verdict. Never raises."""
         verdict = Verdict.REJECT
         try:
-            call = self._begin(work)
-            if call is not None:
-                self._call_component(call)
-                verdict = call[0].verdict
+            begun = self._begin(work)
+            if begun is not None:
+                call, content = begun
+                if self._resolved(call, content):
+                    self._call_component(call, self._arguments(call, content, work))
+                verdict = call.verdict
         except BaseException:
             logger.exception("The runtime failed on a message; it goes to the dead letters")
         self._finished(Finished(work, verdict))
@@ -70,31 +73,52 @@ class Worker:
         """The same for a coroutine function."""
         verdict = Verdict.REJECT
         try:
-            call = self._begin(work)
-            if call is not None:
-                await self._await_component(call)
-                verdict = call[0].verdict
+            begun = self._begin(work)
+            if begun is not None:
+                call, content = begun
+                if not self._is_light(content) or await _in_thread(self._resolved, call, content):
+                    await self._await_component(call, self._arguments(call, content, work))
+                verdict = call.verdict
         except BaseException:
             logger.exception("The runtime failed on a message; it goes to the dead letters")
         self._finished(Finished(work, verdict))
 
-    def _begin(self, work: Work) -> tuple[Call, list[Any]] | None:
-        """The call and the arguments of `process`; None for what is no message."""
+    def _begin(self, work: Work) -> tuple[Call, Json] | None:
+        """The call and the message it is about; None for what is no message."""
         try:
             read = self._reader(work)
-            message = Message.from_wire(read())
+            content = read()
         except wire.WireError as problem:
             logger.error("A message that cannot be read is rejected: %s", problem)  # noqa: TRY400 - no trace needed
             return None
-        call = Call(self._step, work, read, message.id)
+        call = Call(self._step, work, read, content.get("id"))
+        log.thread_id.set(call.thread_id)
+        return call, content
+
+    def _is_light(self, content: Json) -> bool:
+        """Whether something is to be fetched for it first."""
+        return self._component.resolves_objects and self._step.objects.is_light(content)
+
+    def _resolved(self, call: Call, content: Json) -> bool:
+        """Whether everything is there that the component is to see."""
+        if self._is_light(content):
+            try:
+                self._step.objects.resolve(content)
+            except ObjectError as error:
+                _report(call, error)
+                return False
+        return True
+
+    def _arguments(self, call: Call, content: Json, work: Work) -> list[Any]:
+        """What `process` is called with."""
+        message = Message.from_wire(content)
         if reply_to := (work.headers or {}).get("reply_to"):
             message.headers["reply_to"] = reply_to
-        log.thread_id.set(call.thread_id)
         arguments = [message, wire.from_json(self._config), self._step.snapshot.copy()]
         if self._component.takes_context:
             kind = AsyncCallContext if self._component.is_async else CallContext
             arguments.append(kind(call, self._step, work))
-        return call, arguments
+        return arguments
 
     def _reader(self, work: Work) -> Callable[[], Json]:
         """Gives a fresh copy of the incoming message each time, whatever a component does to the one it got."""
@@ -107,18 +131,16 @@ class Worker:
         plain = wire.decrypt(crypto, work.body, wire.protocol_of(headers))
         return lambda: wire.parse(plain)
 
-    def _call_component(self, begun: tuple[Call, list[Any]]) -> None:
-        call, arguments = begun
+    def _call_component(self, call: Call, arguments: list[Any]) -> None:
         try:
             for item in items(self._component.process(*arguments)):
-                call.emit_item(item)
+                _at_once(call.emit_item(item))
         except Rebound as rebound:
             call.rebound(rebound)
         except BaseException as error:  # noqa: BLE001 - whatever a component raises is its answer to this message
             _report(call, error)
 
-    async def _await_component(self, begun: tuple[Call, list[Any]]) -> None:
-        call, arguments = begun
+    async def _await_component(self, call: Call, arguments: list[Any]) -> None:
         try:
             result = self._component.process(*arguments)
             if hasattr(result, "__aiter__"):
@@ -133,14 +155,22 @@ class Worker:
             _report(call, error)
 
 
-async def _off_loop(call: Call, event: Any, emit: Callable[..., None], *arguments: Any) -> None:
-    """In a thread of its own if it would have to wait, else at once."""
-    if call.is_blocking(event):
-        import asyncio
+def _at_once(rest: Rest) -> None:
+    if rest is not None:
+        rest()
 
-        await asyncio.to_thread(emit, *arguments)
-    else:
-        emit(*arguments)
+
+async def _off_loop(call: Call, event: Any, emit: Callable[..., Rest], *arguments: Any) -> None:
+    """In a thread of its own what would have to wait, the rest at once."""
+    rest = await _in_thread(emit, *arguments) if call.is_blocking(event) else emit(*arguments)
+    if rest is not None:
+        await _in_thread(rest)
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    import asyncio
+
+    return await asyncio.to_thread(function, *arguments)
 
 
 def _report(call: Call, error: BaseException) -> None:

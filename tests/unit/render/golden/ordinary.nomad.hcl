@@ -87,6 +87,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/files/1.0.0"
       }
 
@@ -198,6 +199,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/mapper/1.0.0"
       }
 
@@ -309,6 +311,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/jsonata/1.2.0"
       }
 
@@ -420,6 +423,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/mapper/1.0.0"
       }
 
@@ -531,6 +535,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/sql/1.0.0"
         NOMADFLOWS_CREDENTIAL_FILE           = "${NOMAD_SECRETS_DIR}/credential.json"
       }

@@ -87,6 +87,7 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/webhook/1.0.0"
       }
 
@@ -199,6 +200,7 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         REQUEST_MAX_RETRY                    = "4"
         REQUEST_TIMEOUT                      = "20000"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/splitter/2.0.1"
@@ -338,6 +340,7 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         REQUEST_MAX_RETRY                    = "4"
         REQUEST_TIMEOUT                      = "20000"
         NOMADFLOWS_COMPONENT_DIR             = "/home/node/app"
@@ -488,6 +491,7 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         NOMADFLOWS_COMPONENT_DIR             = "/component"
         NOMADFLOWS_CREDENTIAL_FILE           = "${NOMAD_SECRETS_DIR}/credential.json"
       }
@@ -613,6 +617,7 @@ job "live-orders.v12" {
         ELASTICIO_AMQP_RECONNECT_TIMEOUT     = "1000"
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
+        ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
         ELASTICIO_INPUT_FORMAT               = "error"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/log/1.0.0"
       }
