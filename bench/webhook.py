@@ -92,6 +92,7 @@ from nomadflows.broker.pipeline import Pipeline
 from nomadflows.broker.wire import Crypto
 from nomadflows.gateway.connection import Connection as protocol
 from nomadflows.gateway.directory import Directory, Target
+from nomadflows.gateway.hook_objects import HookObjects
 from nomadflows.gateway.hooks import Hooks
 from nomadflows.gateway.replies import Replies
 from nomadflows.model.names import VersionRef
@@ -107,7 +108,8 @@ def publisher(workspace):
         pipelines[workspace] = Pipeline(Address.parse(uri), unquote(vhost), 4.0)
     return pipelines[workspace]
 
-app = Hooks(Directory(lambda ref: target), publisher, Replies())
+objects = HookObjects(None, None, 0.0)  # no request of this bench has a file, no flow answers
+app = Hooks(Directory(lambda ref: target), publisher, Replies(objects.body), objects)
 """
 
 

@@ -55,6 +55,7 @@ class Reply(NamedTuple):
     headers: dict[str, str]
     body: Any
     failed: bool = False
+    object_id: str = ""  # where its body lies instead, in the object store
 
 
 _loading: Final = threading.Lock()
@@ -366,12 +367,13 @@ def decode_reply(crypto: Crypto, body: bytes, headers: Mapping[str, Any]) -> Rep
         return Reply(500, {}, {"error": str(error.get("message", ""))}, failed=True)
     content = decode(crypto, body, headers)
     named: dict[str, str] = {str(name): str(value) for name, value in (content.get("headers") or {}).items()}
+    object_id = named.pop(OBJECT_HEADER, "")
     status = content.get("statusCode")
     if status is None:
         found = [value for name, value in named.items() if name.lower() == STATUS_HEADER]
         status = found[0] if found else 200
         named = {name: value for name, value in named.items() if name.lower() not in {STATUS_HEADER, "reply_to"}}
     try:
-        return Reply(int(status), named, content.get("body"))
+        return Reply(int(status), named, content.get("body"), object_id=object_id)
     except (TypeError, ValueError) as problem:
         raise WireError(f"a reply with the status {status!r}") from problem

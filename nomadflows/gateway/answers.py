@@ -88,8 +88,8 @@ BAD_BODY: Final = Problem(HTTPStatus.BAD_REQUEST, "bad_body", "the body cannot b
 BAD_TYPE: Final = Problem(
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "bad_type",
-    "a body is application/json, application/xml, application/x-www-form-urlencoded or multipart/form-data without "
-    "files; any other with ?raw=true",
+    "a body is application/json, application/xml, application/x-www-form-urlencoded or multipart/form-data; any other "
+    "with ?raw=true",
 )
 RATE: Final = Problem(
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -101,6 +101,9 @@ FULL: Final = Problem(
     HTTPStatus.TOO_MANY_REQUESTS, "full", "the flow's first queue is full: nothing was queued", _AGAIN
 )
 AWAY: Final = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "away", "the request could not be queued: try again", _AGAIN)
+NO_ROOM: Final = Problem(
+    HTTPStatus.SERVICE_UNAVAILABLE, "no_room", "the request's files could not be kept: nothing was queued", _AGAIN
+)
 LOST: Final = Problem(
     HTTPStatus.BAD_GATEWAY, "lost", "the connection to the broker was lost; the flow goes on without an answer"
 )

@@ -16,12 +16,13 @@ from nomadflows.broker.pipeline import Pipeline
 from nomadflows.clients import per_thread
 from nomadflows.gateway import metrics
 from nomadflows.gateway.directory import Directory, FlowReader
+from nomadflows.gateway.hook_objects import HookObjects
 from nomadflows.gateway.hooks import PREFIX, Hooks, Receive, Scope, Send
 from nomadflows.gateway.identity import claims_version
 from nomadflows.gateway.replies import Replies
 from nomadflows.gateway.rest.application import Rest
 from nomadflows.gateway.rest.table import OPERATIONS
-from nomadflows.gateway.step_routes import step_routes
+from nomadflows.gateway.step_routes import addresses, object_store, step_routes
 from nomadflows.model.names import vhost
 from nomadflows.settings import Settings
 
@@ -38,11 +39,14 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pipelines: dict[str, Pipeline] = {}
-        self._replies = Replies()
         clients = per_thread(settings)
+        objects = HookObjects(object_store(settings), addresses(settings, clients), settings.object_ttl)
+        self._replies = Replies(objects.body)
         self._directory = Directory(FlowReader(clients))
         self._address = Address.parse(settings.amqp_uri)
-        self._hooks = Hooks(self._directory, self._publisher, self._replies, per_minute=settings.webhooks_per_minute)
+        self._hooks = Hooks(
+            self._directory, self._publisher, self._replies, objects, per_minute=settings.webhooks_per_minute
+        )
         self._rest = Rest(clients, OPERATIONS)
         self._others = Starlette(routes=[*step_routes(settings, clients), *health_routes()])
 

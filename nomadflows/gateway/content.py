@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.message import Message as Header
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -19,9 +20,12 @@ Json = dict[str, Any]
 
 MOST_FIELDS: Final = 10_000
 MOST_LEVELS: Final = 100
+MOST_FILES: Final = 100
 _INNER_PREFIXES: Final = ("x-eio-", "x-ipaas-")  # words between steps; from outside they would steer the flow
 _INNER: Final = frozenset({"reply_to", "authorization", "proxy-authorization"})
 _FORM: Final = "application/x-www-form-urlencoded"
+_TYPE: Final = re.compile(r"[\x20-\x7e]{1,200}")
+_ANY_TYPE: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,23 @@ class Request:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a form in parts."""
+
+    name: str
+    content_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a request holds: the content of a message, and files that are to become its attachments."""
+
+    content: Json
+    files: Sequence[File] = ()
+
+
 def joined(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers as an ASGI server gives them."""
     found: dict[str, str] = {}
@@ -45,16 +66,17 @@ def joined(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def message(request: Request, *, raw: bool, secret_header: str = "") -> Json:
-    """The content of a message. `secret_header` is not passed on; nor is what only steps may say to each other."""
+def parsed(request: Request, *, raw: bool, secret_header: str = "") -> Parsed:
+    """`secret_header` is not passed on; nor is what only steps may say to each other."""
     query = _fields(request.query)
+    files: list[File] = []
     if raw or str(query.get("raw", "")).lower() == "true":
         body: Any = _raw(request.body)
     elif request.method == "GET":
         body = query
     else:
-        body = _body(request)
-    return {
+        body = _body(request, files)
+    content = {
         "id": new_id(),
         "body": body,
         "headers": {
@@ -68,9 +90,11 @@ def message(request: Request, *, raw: bool, secret_header: str = "") -> Json:
         "query": query,
         "additionalUrlPath": request.rest,
     }
+    return Parsed(content, files)
 
 
-def _body(request: Request) -> Any:
+def _body(request: Request, files: list[File]) -> Any:
+    """Files that it holds are added to `files`."""
     if not request.body:
         return {}
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -85,7 +109,7 @@ def _body(request: Request) -> Any:
     if kind == _FORM:
         return _fields(_text(request.body))
     if kind == "multipart/form-data":
-        return _gathered(_parts(request.body, _parameter(header, "boundary")))
+        return _gathered(_parts(request.body, _parameter(header, "boundary"), files))
     raise BAD_TYPE.rejected()
 
 
@@ -170,8 +194,8 @@ def _gathered(fields: Iterable[tuple[str, str]]) -> Json:
     return found
 
 
-def _parts(body: bytes, boundary: str) -> Iterator[tuple[str, str]]:
-    """The fields of a form in parts. Files are refused: there is nowhere to keep them."""
+def _parts(body: bytes, boundary: str, files: list[File]) -> Iterator[tuple[str, str]]:
+    """The fields of a form in parts. A part with a file's name is a file; none if nobody chose one."""
     if not boundary or not boundary.isascii():
         raise BAD_BODY.rejected("multipart without a boundary")
     mark = b"\r\n--" + boundary.encode()
@@ -180,24 +204,32 @@ def _parts(body: bytes, boundary: str) -> Iterator[tuple[str, str]]:
         raise BAD_BODY.rejected("the parts of the body do not end")
     for piece in pieces[1:-1]:
         head, found, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        disposition = _disposition(head)
-        name = _parameter_of(disposition, "name")
+        header = _header(head)
+        name = _parameter_of(header, "name")
         if not found or not name:
             raise BAD_BODY.rejected("a part of the body has no name")
-        if disposition.get_param("filename", header="content-disposition") is not None:
-            raise BAD_TYPE.rejected("files are not taken: send the content as JSON, or the whole body with ?raw=true")
-        yield name, _text(content)
+        if header.get_param("filename", header="content-disposition") is None:
+            yield name, _text(content)
+        elif content or _parameter_of(header, "filename"):
+            if len(files) == MOST_FILES:
+                raise BAD_BODY.rejected(f"more than {MOST_FILES} files")
+            files.append(_file(header, name, content))
 
 
-def _disposition(head: bytes) -> Header:
+def _file(header: Header, field_name: str, content: bytes) -> File:
+    """Some callers send a path for a name."""
+    name = re.split(r"[/\\]", _parameter_of(header, "filename"))[-1]
+    kind = str(header["content-type"] or "").strip()
+    return File(name or field_name, kind if _TYPE.fullmatch(kind) else _ANY_TYPE, content)
+
+
+def _header(head: bytes) -> Header:
     header = Header()
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-disposition":
-            header["content-disposition"] = (
-                value.strip().decode("utf-8", "replace").replace("\n", " ").replace("\r", " ")
-            )
-            break
+        known = name.strip().lower().decode("latin-1")
+        if known in {"content-disposition", "content-type"} and known not in header:
+            header[known] = value.strip().decode("utf-8", "replace").replace("\n", " ").replace("\r", " ")
     return header
 
 

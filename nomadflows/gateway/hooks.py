@@ -20,12 +20,14 @@ import structlog
 from nomadflows.broker.wire import Outgoing, new_id, platform_message
 from nomadflows.gateway import answers, metrics
 from nomadflows.gateway.answers import Answer, Problem, Rejected
-from nomadflows.gateway.content import Request, joined, message
+from nomadflows.gateway.content import Parsed, Request, joined, parsed
 from nomadflows.gateway.directory import Directory, Target, explain
+from nomadflows.gateway.hook_objects import HookObjects
 from nomadflows.gateway.limits import DeadCalls, Memory, RateLimit
 from nomadflows.gateway.replies import Replies, too_late
 from nomadflows.model.errors import NomadflowsError, NotFound
 from nomadflows.model.names import REPLIES, FlowRef, input_key, reply_key
+from nomadflows.objects.store import TooLargeError
 
 log = structlog.get_logger()
 
@@ -60,6 +62,7 @@ class Hooks:
         directory: Directory,
         publishers: Callable[[str], Publisher],
         replies: Replies,
+        objects: HookObjects,
         *,
         per_minute: int = 0,
         memory: int = MEMORY,
@@ -69,6 +72,7 @@ class Hooks:
         self._directory = directory
         self._publishers = publishers
         self._replies = replies
+        self._objects = objects
         self._rate = RateLimit(per_minute)
         self._dead = DeadCalls()
         self._memory = Memory(memory)
@@ -159,15 +163,37 @@ class Hooks:
             return _unauthorised(target)
         if not self._rate.take(ref.workspace, self._clock()):
             return answers.RATE.answer(text=answers.RATE.text.format(workspace=ref.workspace))
-        content = message(request, raw=target.raw, secret_header=target.auth.header)
+        found = parsed(request, raw=target.raw, secret_header=target.auth.header)
         execution = new_id()
         try:
             if not target.answers:
-                return await self._publish(ref, target, content, execution) or answers.accepted(execution)
-            return await self._wait_for_reply(ref, target, content, execution, receive)
+                return await self._queue(ref, target, found, execution) or answers.accepted(execution)
+            return await self._wait_for_reply(ref, target, found, execution, receive)
         except NomadflowsError as error:
             log.warning("a webhook's request could not be queued", flow=str(ref), error=error.message)
             return answers.AWAY.answer(text=explain(error))
+
+    async def _queue(self, ref: FlowRef, target: Target, found: Parsed, execution: str) -> Answer | None:
+        """None once the broker has it, files of a form included. They are kept before, and are not kept if the broker
+        refuses the message; if nobody knows whether it has it, they stay for their time."""
+        if not found.files:
+            return await self._publish(ref, target, found.content, execution)
+        try:
+            kept = await self._objects.keep(ref.workspace, found.files)
+        except TooLargeError as error:
+            raise answers.TOO_LARGE.rejected(str(error)) from None
+        except OSError as error:
+            log.error("the folder of objects cannot be used", error=error.strerror)  # noqa: TRY400 - says it all
+            raise answers.NO_ROOM.rejected() from None
+        found.content["attachments"] = kept.attachments
+        try:
+            refused = await self._publish(ref, target, found.content, execution)
+        except (Rejected, NotFound):
+            await self._objects.drop(ref.workspace, kept.ids)
+            raise
+        if refused is not None:
+            await self._objects.drop(ref.workspace, kept.ids)
+        return refused
 
     async def _publish(self, ref: FlowRef, target: Target, content: dict[str, Any], execution: str) -> Answer | None:
         """None once the broker has it. A version that is gone has a successor, or the flow was stopped."""
@@ -202,15 +228,15 @@ class Hooks:
             raise answers.BAD_BODY.rejected(f"not JSON: {error}") from None
 
     async def _wait_for_reply(
-        self, ref: FlowRef, target: Target, content: dict[str, Any], execution: str, receive: Receive
+        self, ref: FlowRef, target: Target, found: Parsed, execution: str, receive: Receive
     ) -> Answer:
         reply = self._replies.expect(execution, ref.workspace, target.crypto)
         metrics.WAITING.inc()
         try:
-            refused = await self._publish(ref, target, content, execution)
+            refused = await self._queue(ref, target, found, execution)
             if refused is not None:
                 return refused
-            content.clear()
+            found.content.clear()
             return await _first(reply, receive, target.reply_timeout_s, execution)
         finally:
             metrics.WAITING.dec()

@@ -1,4 +1,7 @@
-"""Callers that wait for their flow's answer, and what becomes of an answer as HTTP. Knows no connection."""
+"""Callers that wait for their flow's answer, and what becomes of an answer as HTTP. Knows no connection.
+
+An answer too large for a message has its body in the object store, from where `body_of` gets it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -31,6 +34,9 @@ _OURS: Final = frozenset({
 _NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
+BodyOf = Callable[[str, Crypto, str], Awaitable[Any]]  # of a workspace's object
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     workspace: str
@@ -41,8 +47,10 @@ class _Waiting:
 class Replies:
     """One waiting caller an execution. An answer nobody waits for is dropped and counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, body_of: BodyOf) -> None:
+        self._body_of = body_of
         self._waiting: dict[str, _Waiting] = {}
+        self._fetching: set[asyncio.Task[None]] = set()
 
     def expect(self, execution: str, workspace: str, crypto: Crypto) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -59,7 +67,26 @@ class Replies:
         if waiting is None or waiting.answer.done():
             metrics.DROPPED.inc()
             return
-        waiting.answer.set_result(_as_http(waiting.crypto, headers, body, execution))
+        try:
+            reply = decode_reply(waiting.crypto, body, headers)
+        except WireError as error:
+            waiting.answer.set_result(_unreadable(error, execution))
+            return
+        if reply.object_id:
+            task = asyncio.get_running_loop().create_task(self._fetch(waiting, reply, execution))
+            self._fetching.add(task)
+            task.add_done_callback(self._fetching.discard)
+        else:
+            waiting.answer.set_result(_as_http(reply, execution))
+
+    async def _fetch(self, waiting: _Waiting, reply: Reply, execution: str) -> None:
+        try:
+            body = await self._body_of(waiting.workspace, waiting.crypto, reply.object_id)
+            answer = _as_http(reply._replace(body=body), execution)
+        except (WireError, OSError) as error:
+            answer = _unreadable(error, execution)
+        if not waiting.answer.done():
+            waiting.answer.set_result(answer)
 
     def lost(self, workspace: str) -> None:
         """A workspace's queue of answers is gone, and with it what it held."""
@@ -74,15 +101,18 @@ def too_late(execution: str) -> Answer:
     return NO_REPLY.answer(execution=execution)
 
 
-def _as_http(crypto: Crypto, headers: Mapping[str, Any], body: bytes, execution: str) -> Answer:
+def _as_http(reply: Reply, execution: str) -> Answer:
+    if reply.failed:
+        return FAILED.answer(execution=execution, text=str(reply.body.get("error", "")))
     try:
-        reply = decode_reply(crypto, body, headers)
-        if reply.failed:
-            return FAILED.answer(execution=execution, text=str(reply.body.get("error", "")))
         return answer_of(reply, execution)
-    except (WireError, ValueError, TypeError, RecursionError) as error:
-        log.warning("a flow's answer could not be read", execution=execution, error=str(error))
-        return BAD_REPLY.answer(execution=execution)
+    except (ValueError, TypeError, RecursionError) as error:
+        return _unreadable(error, execution)
+
+
+def _unreadable(error: Exception, execution: str) -> Answer:
+    log.warning("a flow's answer could not be read", execution=execution, error=str(error))
+    return BAD_REPLY.answer(execution=execution)
 
 
 def answer_of(reply: Reply, execution: str) -> Answer:

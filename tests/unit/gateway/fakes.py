@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from nomadflows.broker.wire import Crypto, decode
+from nomadflows.broker.wire import Crypto, WireError, decode
 from nomadflows.gateway.auth import Auth
+from nomadflows.gateway.content import File
 from nomadflows.gateway.directory import Directory, Target
+from nomadflows.gateway.hook_objects import Kept
 from nomadflows.gateway.hooks import Hooks
 from nomadflows.gateway.replies import Replies
 from nomadflows.model.errors import NotFound, ServerUnreachable
@@ -39,18 +43,45 @@ class FakeBroker:
         self.bound.append((exchange, key))
 
 
+class FakeObjects:
+    """Keeps files and bodies in memory. `problem`: what the next one comes to."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Any, Any] = {}
+        self.problem: Exception | None = None
+
+    async def keep(self, _workspace: str, files: Sequence[File]) -> Kept:
+        if self.problem:
+            raise self.problem
+        names = [f"{len(self.kept) + number}" for number in range(len(files))]
+        self.kept |= dict(zip(names, files, strict=True))
+        return Kept({file.name: {"url": name} for name, file in zip(names, files, strict=True)}, names)
+
+    async def drop(self, _workspace: str, ids: Sequence[str]) -> None:
+        for name in ids:
+            del self.kept[name]
+
+    async def body(self, workspace: str, _crypto: Crypto, object_id: str) -> Any:
+        await asyncio.sleep(0)
+        if (workspace, object_id) not in self.kept:
+            raise WireError("it is not there")
+        return self.kept[workspace, object_id]
+
+
 class Gate:
     """`app` is what is tested; `flows` what is active."""
 
     def __init__(self, **options: Any) -> None:
         self.broker = FakeBroker()
-        self.replies = Replies()
+        self.objects = FakeObjects()
+        self.replies = Replies(self.objects.body)
         self.flows: dict[FlowRef, Target | Exception] = {REF: target()}
         self.now = 0.0
         self.looked = 0
         self.directory = Directory(self._find, clock=lambda: self.now)
         options.setdefault("clock", lambda: self.now)
-        self.app = Hooks(self.directory, lambda _workspace: self.broker, self.replies, **options)
+        objects: Any = options.pop("objects", self.objects)
+        self.app = Hooks(self.directory, lambda _workspace: self.broker, self.replies, objects, **options)
 
     def _find(self, ref: FlowRef) -> Target | None:
         self.looked += 1

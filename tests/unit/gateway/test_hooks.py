@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from nomadflows.broker.wire import encode, encrypt_text
 from nomadflows.gateway.auth import Auth
+from nomadflows.gateway.content import File
 from nomadflows.model.errors import InputError, ServerUnreachable
 from nomadflows.model.names import REPLIES
+from nomadflows.objects.store import TooLargeError
 from tests.unit.gateway.fakes import AWAY, CRYPTO, GONE, REF, Gate, target
 
 URL = "/hook/default/orders"
@@ -111,7 +113,8 @@ def test_bodies_become_json(gate: Gate, content_type: str | None, content: str, 
         ("application/x-www-form-urlencoded", b"\xff", 400),
         ("multipart/form-data", "x", 400),
         ("multipart/form-data; boundary=X", "--X\r\n\r\n", 400),
-        ("multipart/form-data; boundary=X", '--X\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\n1\r\n--X--', 415),
+        ("multipart/form-data; boundary=X", '--X\r\nContent-Disposition: form-data; filename="f.txt"\r\n\r\n1\r\n--X--', 400),
+        ("multipart/form-data; boundary=X", '--X\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n\r\n' * 101 + "--X--", 400),
         ("image/png", b"\x89PNG", 415),
         (None, "x", 415),
     ],
@@ -120,6 +123,51 @@ def test_a_body_that_cannot_be_read(gate: Gate, content_type: str | None, conten
     answer = call(gate, content=content, headers={"content-type": content_type} if content_type else {})
     assert (answer.status_code, gate.broker.published) == (status, [])
     assert answer.json()["error"]
+
+
+FORM = {"content-type": "multipart/form-data; boundary=X"}
+FILES = (
+    b'--X\r\nContent-Disposition: form-data; name="order"\r\n\r\n7\r\n'
+    b'--X\r\ncontent-type: text/csv\r\nContent-Disposition: form-data; name="f"; filename="C:\\a/lines.csv"\r\n\r\na;b\r\n\xff\r\n'
+    b'--X\r\nContent-Disposition: form-data; name="g"; filename=""\r\n\r\nblob\r\n'
+    b'--X\r\nContent-Disposition: form-data; name="h"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n\r\n'
+    b"--X--\r\n"
+)
+
+
+def test_files_of_a_form_become_attachments(gate: Gate) -> None:
+    assert call(gate, content=FILES, headers=FORM).status_code == 200
+    message = gate.broker.published[0][2]
+    assert message["body"] == {"order": "7"}
+    assert message["attachments"] == {"lines.csv": {"url": "0"}, "g": {"url": "1"}}
+    kept = gate.objects.kept
+    assert kept["0"] == File("lines.csv", "text/csv", b"a;b\r\n\xff")
+    assert kept["1"] == File("g", "application/octet-stream", b"blob")
+    # In raw mode the form is what it is
+    assert call(gate, url=f"{URL}?raw=true", content=FILES, headers=FORM).status_code == 200
+    assert gate.broker.published[1][2]["attachments"] == {}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status", "kept"),
+    [([False], 429, 0), ([GONE, GONE], 503, 0), ([GONE, True], 200, 2), ([AWAY], 503, 2)],
+)
+def test_files_of_a_refused_request_are_not_kept(gate: Gate, outcomes: Any, status: int, kept: int) -> None:
+    """Whether the broker has a message whose confirm did not come, nobody knows."""
+    gate.broker.outcomes = outcomes
+    assert call(gate, content=FILES, headers=FORM).status_code == status
+    assert len(gate.objects.kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [(OSError(28, "No space left on device"), 503), (AWAY, 503), (TooLargeError("an object may have 1 byte"), 413)],
+)
+def test_files_that_cannot_be_kept_stop_the_request(gate: Gate, problem: Exception, status: int) -> None:
+    gate.objects.problem = problem
+    answer = call(gate, content=FILES, headers=FORM)
+    assert (answer.status_code, gate.broker.published) == (status, [])
+    assert "device" not in answer.text
 
 
 def test_a_compressed_body_is_refused(gate: Gate) -> None:
@@ -351,6 +399,19 @@ def test_what_a_flow_may_answer(gate: Gate, content: dict[str, Any], status: int
     answer = call(gate, json={})
     assert answer.status_code == status
     assert body is None or answer.content == body
+
+
+def test_an_answer_whose_body_lies_in_the_object_store(gate: Gate) -> None:
+    content = {"body": {}, "headers": {"x-ipaas-object-storage-id": "one", "x-eio-status-code": 201}}
+    answering(gate, lambda _: [({"protocolVersion": 2}, encode(CRYPTO, content, 2))])
+    # Given it is not there, the answer is none
+    assert call(gate, json={}).status_code == 500
+    # Else it is as if it had come in the message
+    gate.objects.kept["default", "one"] = {"text": "x" * 10}
+    answer = call(gate, json={})
+    assert (answer.status_code, answer.json()) == (201, {"text": "x" * 10})
+    assert "x-ipaas-object-storage-id" not in answer.headers
+    assert gate.replies._fetching == set()
 
 
 def test_an_answer_that_cannot_be_read(gate: Gate) -> None:
