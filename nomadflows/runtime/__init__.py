@@ -13,9 +13,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nomadflows.runtime.api import AsyncContext, Context, HttpReply, Message, Rebound, Snapshot, SnapshotUpdate
+    from nomadflows.runtime.api import (
+        AsyncContext,
+        Attachments,
+        Context,
+        HttpReply,
+        Message,
+        Rebound,
+        Snapshot,
+        SnapshotUpdate,
+    )
 
-__all__ = ["AsyncContext", "Context", "HttpReply", "Message", "Rebound", "Snapshot", "SnapshotUpdate"]
+__all__ = ["AsyncContext", "Attachments", "Context", "HttpReply", "Message", "Rebound", "Snapshot", "SnapshotUpdate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ event loop, if `process` is a coroutine function).
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 Json = dict[str, Any]
 
@@ -108,10 +108,23 @@ class HttpReply:
         self.headers = headers or {}
 
 
+class Attachments(Protocol):
+    """Content that travels beside messages, not in them. Its calls wait for the object store, also while it is away: a
+    coroutine makes them by `asyncio.to_thread`."""
+
+    def keep(self, content: bytes | IO[bytes], content_type: str = "application/octet-stream") -> Json:
+        """Put content into the object store: what belongs into `message.attachments` under a name of yours. A file is
+        read in pieces, from where it stands."""
+
+    def open(self, attachment: Json) -> IO[bytes]:
+        """The content of a message's attachment, to be read in pieces, and closed. OSError if it is not there."""
+
+
 class Described(Protocol):
     """What both kinds of context tell about the call."""
 
     logger: logging.Logger
+    attachments: Attachments
     variables: Json  # flow variables
     flow: str
     step: str

@@ -93,25 +93,31 @@ class Objects:
             raise ObjectError("Lightweight message/passthrough body upload error") from error
 
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:
-        """The answer. ObjectError for a refusal; no answer and 5xx mean: again, for ever."""
+        """The answer. ObjectError for a refusal."""
         if not self._base.hostname:
             raise ObjectError("this step knows no object store")
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                status, answer = request(
-                    self._base, method, self._base.path + path, self._headers, body, timeout=TIMEOUT_S
-                )
-                if status < _REFUSED:
-                    return answer
-                if status < _SERVER_ERROR:
-                    raise ObjectError(f"the object store answers {status}")
-                problem = f"HTTP {status}"
-            except OSError as error:
-                problem = f"{type(error).__name__}: {error}"
-            logger.warning("The object store is away (%s %s: %s); next attempt soon", method, path, problem)
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads steps that wait together
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+        address = self._base.path + path
+        return patiently(
+            f"{method} {path}", lambda: request(self._base, method, address, self._headers, body, timeout=TIMEOUT_S)
+        )
+
+
+def patiently(what: str, ask: Callable[[], tuple[int, bytes]]) -> bytes:
+    """What the store answers. ObjectError for a refusal; no answer and 5xx mean: again, for ever."""
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            status, answer = ask()
+            if status < _REFUSED:
+                return answer
+            if status < _SERVER_ERROR:
+                raise ObjectError(f"the object store answers {status}")
+            problem = f"HTTP {status}"
+        except OSError as error:
+            problem = f"{type(error).__name__}: {error}"
+        logger.warning("The object store is away (%s: %s); next attempt soon", what, problem)
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads steps that wait together
+        pause = min(pause * 2, LONGEST_PAUSE_S)
 
 
 def _earlier(message: Json) -> Iterator[Json]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nomadflows.broker import wire
 from nomadflows.runtime import log
-from nomadflows.runtime.api import Message, Rebound
+from nomadflows.runtime.api import Attachments, Message, Rebound
 from nomadflows.runtime.call import Call, Rest, Step, items
 from nomadflows.runtime.component import Component
 from nomadflows.runtime.objects import ObjectError
@@ -34,6 +34,14 @@ class CallContext:
         self.redelivered = work.redelivered
         self.thread_id = call.thread_id
         self.previous_step = call.previous_step
+        self._settings = step.settings
+
+    @property
+    def attachments(self) -> Attachments:
+        """Loaded when somebody wants one: few do."""
+        from nomadflows.runtime.attachments import StoredAttachments
+
+        return StoredAttachments(self._settings)
 
     def emit(self, event: str, value: Any = None) -> None:
         _at_once(self._call.emit(event, value))

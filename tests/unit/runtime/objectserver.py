@@ -35,14 +35,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found = self.server.kept.get(urlsplit(self.path).path.rpartition("/")[2])
-        self._send(200 if found is not None else 404, found or b"")
+        self._send(self._problem() or (200 if found is not None else 404), found or b"")
 
     def do_POST(self) -> None:
         content = self._body()
+        if problem := self._problem():
+            self._send(problem, b"")
+            return
         made = new_id()
-        if self._send(201, json.dumps({"objectId": made, "url": f"{self.server.uri}/objects/{made}?signed"}).encode()):
-            self.server.kept[made] = content
-            self.server.types[made] = self.headers.get("content-type", "")
+        self.server.kept[made] = content
+        self.server.types[made] = self.headers.get("content-type", "")
+        self._send(201, json.dumps({"objectId": made, "url": f"{self.server.uri}/objects/{made}?signed"}).encode())
 
     def _body(self) -> bytes:
         if self.headers.get("transfer-encoding") != "chunked":
@@ -54,17 +57,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(pieces)
 
-    def _send(self, status: int, body: bytes) -> bool:
-        """Whether it was done."""
-        self.server.requests.append((self.command, self.path))
-        problem = self._problem()
-        self.send_response(problem or status)
-        self.send_header("Content-Length", str(0 if problem else len(body)))
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"" if problem else body)
-        return not problem
+        self.wfile.write(body)
 
     def _problem(self) -> Any:
+        self.server.requests.append((self.command, self.path))
         if self.server.statuses and (status := self.server.statuses.pop(0)):
             return status
         signed = urlsplit(self.path).query == "signed"

@@ -230,6 +230,18 @@ def test_without_lightweight_messages_all_bodies_travel(bench):
     assert out["body"] == out["passthrough"]["before"]["body"] == LARGE
 
 
+def test_attachments_are_at_hand_in_the_context(bench):
+    one = bench("""def process(message, config, snapshot, context):
+        with context.attachments.open(message.attachments["in"]) as file:
+            content = file.read()
+        return {"body": {}, "attachments": {"out": context.attachments.keep(content.upper(), "text/plain")}}
+    """)
+    one.server.kept["given"] = b"abc"
+    one.give({"body": {}, "attachments": {"in": {"url": f"{one.server.uri}/objects/given?signed"}}})
+    (out,) = one.out
+    assert (out["attachments"]["out"]["size"], list(one.server.kept.values())) == (3, [b"abc", b"ABC"])
+
+
 ASYNC = """
 import asyncio
 turns = []
