@@ -23,6 +23,9 @@ class ObjectServer(ThreadingHTTPServer):
         self.statuses: list[int | None] = []  # answered first, one after the other; None: as ever
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
+    def handle_error(self, *_: object) -> None:
+        """A caller broke off."""
+
     @property
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"

@@ -144,7 +144,7 @@ def test_a_large_body_goes_out_through_the_store(bench):
     assert (out["body"], out["headers"]["kind"], out["attachments"]) == ({}, "a", {"a": {"url": "u"}})
     assert one.kept(out) == LARGE
     # And is not put there again by who passes it on
-    other = bench(ECHO, passthrough=False)
+    other = bench(ECHO)
     other.give({**out, "passthrough": {"old": {"body": {}, "headers": {ID: other.keep(LARGE)}}}})
     (passed,) = other.out
     assert passed["headers"][ID] != out["headers"][ID]
@@ -181,7 +181,7 @@ def test_what_a_component_holds_is_not_changed_under_it(bench):
         for _ in range(2):
             yield message
             assert len(message.body["text"]) == len(message.passthrough["old"]["body"]["text"]) == 2000
-    """, passthrough=False)  # fmt: skip
+    """)  # fmt: skip
     one.give({"body": LARGE, "headers": {}, "passthrough": {"old": {"body": LARGE, "headers": {}}}})
     assert one.verdict is Verdict.ACK
     assert [one.kept(out["passthrough"]["old"]) for out in one.out] == [LARGE, LARGE]
