@@ -34,6 +34,7 @@ from nomadflows.broker.topology import (
     wake_return_binding,
     workspace_topology,
 )
+from nomadflows.broker.totals import Totals, totals_of, unprocessed
 from nomadflows.model.errors import NotFound, ServerRefused
 from nomadflows.model.names import FlowRef, VersionRef, parse_rebound_key, vhost
 
@@ -48,20 +49,6 @@ class Depth:
 
     ready: int
     consumers: int
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What one version holds, live. Queues are read one after the other, so a message that moves on while they are
-    read may be missed or counted twice: one empty answer is not yet idleness. `rebounding` may be too high for a
-    while: a copy that is due leaves the count only with those before it."""
-
-    steps: dict[str, QueueTotals]
-    rebounding: int
-
-    @property
-    def left(self) -> int:
-        return self.rebounding + sum(queue.ready + queue.unacked for queue in self.steps.values())
 
 
 @dataclass(slots=True)
@@ -196,6 +183,11 @@ class Broker:
         rebound. A search through the names of all queues of the vhost: see `management`."""
         found = self.management.queue_totals(vhost(version.workspace), f"{version.flow}.")
         return totals_of(version, found, steps)
+
+    def unprocessed(self, versions: Sequence[VersionRef]) -> int:
+        """How many messages would be dropped if these versions of a flow ended now, without those in work."""
+        names = vhost(versions[0].workspace), f"{versions[0].flow}."
+        return unprocessed(versions, self.management.queue_totals(*names))
 
     def workspace_totals(self, workspace: str) -> dict[str, QueueTotals]:
         """All queues of a workspace by name, in one request; `totals_of` picks a version's."""
@@ -401,17 +393,3 @@ class Broker:
         self._thread = self._thread or current
         if self._thread != current:
             raise RuntimeError("a Broker belongs to the thread that first used it; make one for each thread")
-
-
-def totals_of(version: VersionRef, queues: Mapping[str, QueueTotals], steps: Collection[str] | None = None) -> Totals:
-    """A version's part of a workspace's figures."""
-    prefix = f"{version.exchange}."
-    waiting = (version.rebounds_queue, version.ref.aside_queue)
-    found = {
-        name.removeprefix(prefix): figures
-        for name, figures in queues.items()
-        if name.startswith(prefix) and name not in waiting
-    }
-    if steps is not None:
-        found = {step: found[step] for step in steps if step in found}
-    return Totals(found, sum(queues[name].ready + queues[name].unacked for name in waiting if name in queues))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nomadflows.broker.broker import Broker, Totals
+from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import NOT_ALLOWED
+from nomadflows.broker.totals import Totals
 from nomadflows.model.errors import ServerRefused, ServerUnreachable
 from nomadflows.model.names import UNROUTED, FlowRef
 from nomadflows.model.states import FlowState, Status

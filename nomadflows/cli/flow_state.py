@@ -11,7 +11,7 @@ import click
 from nomadflows.cli import output, show
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.cli.wait import Goal, wait_for, wait_for_tick, wait_options
-from nomadflows.model.errors import Refused, ServerUnreachable
+from nomadflows.model.errors import NotFound, Refused, ServerUnreachable
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Kind, WantedState
 
@@ -187,15 +187,15 @@ def existing(session: Session, ref: FlowRef) -> FlowRecord:
 
 
 def unprocessed(session: Session, record: FlowRecord) -> int | None:
-    """How many messages wait in the active version's queues; None if the broker does not say."""
+    """How many messages wait in any version's queues, rebound or were set aside; None if the broker does not say."""
     status = record.status.value
-    if not status.version or not status.steps:
+    numbers = {status.version, status.replacing, status.incoming} - {0}
+    if not numbers:
         return 0
     try:
-        depths = session.broker.depths(record.ref.version(status.version), [step.id for step in status.steps])
-    except ServerUnreachable:
+        return session.broker.unprocessed([record.ref.version(number) for number in numbers])
+    except (ServerUnreachable, NotFound):
         return None
-    return sum(depth.ready for depth in depths.values() if depth is not None)
 
 
 def _confirm(ref: FlowRef, count: int | None, yes: bool) -> None:

@@ -18,7 +18,7 @@ from nomadflows.controller.workqueue import Hints
 from nomadflows.model.errors import NotFound, ServerUnreachable
 from nomadflows.model.graph import replicas
 from nomadflows.model.names import FlowRef, vhost
-from nomadflows.model.states import FlowState, Kind, WorkspaceType, utc_now
+from nomadflows.model.states import FlowState, Kind, WantedState, WorkspaceType, utc_now
 from nomadflows.plan.autoscale import is_calm, wanted_processes
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Rules, Seen, VersionSeen
 from nomadflows.store.documents import FlowRecord
@@ -113,10 +113,22 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
         seen = _fullness(seen, version, clients.broker, memory)
         seen = watched(seen, version, clients.broker, memory)
     if status.state is FlowState.SUSPENDED:
-        seen = replace(seen, current=_with_bytes(seen, version, clients.broker))
+        seen = _suspended(seen, version, clients)
     if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
         seen = replace(seen, idle_for_s=_idle_for(seen, version, clients.broker, memory))
     return _other_versions(seen, clients, versions)
+
+
+def _suspended(seen: Seen, version: Version, clients: Clients) -> Seen:
+    """What it keeps beside its queues, and whether a resume would run something else."""
+    seen = replace(seen, current=_with_bytes(seen, version, clients.broker))
+    try:
+        seen = replace(seen, aside=clients.broker.waiting(seen.ref.workspace, seen.ref.aside_queue))
+    except ServerUnreachable:
+        return seen
+    if seen.status.suspended_for != "OutOfMemory" or seen.desired.state is not WantedState.RUNNING:
+        return seen
+    return replace(seen, renewed=version.resolve(clients.store) != seen.status.components)
 
 
 def _failures(seen: Seen, memory: Memory) -> dict[str, int]:

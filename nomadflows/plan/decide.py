@@ -213,10 +213,12 @@ def _suspended(seen: Seen) -> Decision:
         return Decision(
             Act.WAIT, "Suspended", "Suspended; resume or stop it", recheck_s=seen.retention_s - kept_s + SOON
         )
-    if kept := seen.current.ready + (seen.old.ready if seen.old else 0):
+    if seen.current.queues is None or seen.aside is None:
+        return Decision(Act.WAIT, BROKER_AWAY, "RabbitMQ does not say whether anything is kept", recheck_s=60.0)
+    if kept := seen.current.ready + (seen.old.ready if seen.old else 0) + seen.aside:
         days = seen.retention_s / 86_400
         return Decision(Act.DROP, "RetentionOver", f"Suspended for over {days:g} days: {count_text(kept)} dropped")
-    return Decision(Act.WAIT, "Suspended", "Suspended; what it kept has been dropped")
+    return Decision(Act.WAIT, "Suspended", "Suspended; nothing that it kept is left")
 
 
 def _stopping(seen: Seen) -> Decision:

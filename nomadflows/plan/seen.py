@@ -95,6 +95,7 @@ class Rules:
     max_out_of_memory: int = 3  # kills of a step within `out_of_memory_window_s`
     out_of_memory_window_s: float = 600.0
     overfull_ratio: float = 0.8  # of either limit of a queue
+    resume_ratio: float = 0.6  # a flow suspended for a full queue is resumed below it
     overfull_after_s: float = 10.0  # how long it is there without shrinking
     deaf_after_s: float = 300.0  # a process runs and does not consume (its `init` may last so long): it is restarted
     shutdown_s: float = 60.0  # how long a shutdown hook may take
@@ -133,6 +134,8 @@ class Seen:
     queue_limits: tuple[int, int] = (75_000, 209_715_200)  # messages, bytes
     rules: Rules = Rules()
     retention_s: float = 7 * 86_400.0
+    aside: int | None = None  # messages that rebounded to a suspended flow; None: nobody asked, or no answer
+    renewed: bool = False  # a resume would run other components than those that were suspended
     hook: HookSeen | None = None  # None: there is nothing to undo
     drifted: tuple[str, ...] = ()  # what strangers changed of the version's job, queues or role
 
@@ -149,11 +152,14 @@ class Seen:
 
     def is_overfull(self, step: str) -> bool:
         """Whether a step's queue is over its mark of messages or bytes."""
+        return self.is_fuller(step, self.rules.overfull_ratio)
+
+    def is_fuller(self, step: str, ratio: float) -> bool:
+        """Whether a step's queue holds more than this part of either limit."""
         queue = (self.current.queues or {}).get(step)
         if queue is None:
             return False
         messages, size = self.queue_limits
-        ratio = self.rules.overfull_ratio
         return queue.ready > ratio * messages or (queue.bytes or 0) > ratio * size
 
     def seconds_since(self, moment: datetime) -> float:

@@ -32,19 +32,35 @@ def time_up(seen: Seen) -> Decision | None:
 
 
 def not_resumed(seen: Seen) -> Decision | None:
-    """A flow that is overfull still would be suspended again at once: its cause is removed first, or --force."""
-    if seen.status.suspended_for != "QueueLimit" or seen.desired.force or seen.desired.version != seen.status.version:
+    """A flow whose cause is there still would be suspended again at once: it is removed first, or --force. A step that
+    failed to start is tried again as it is: what it could not reach may be back."""
+    if seen.desired.force or seen.desired.version != seen.status.version:
         return None
-    overfull = [step for step in seen.replicas if seen.is_overfull(step)]
-    if not overfull:
+    if seen.status.suspended_for == "QueueLimit":
+        return _still_full(seen)
+    if seen.status.suspended_for == "OutOfMemory" and not seen.renewed:
+        return _suspended_on(
+            "OutOfMemory",
+            "Not resumed: its steps would run out of memory as before. Publish a version with more "
+            "`resources.memory`, deploy a component that needs less, or resume with --force",
+        )
+    return None
+
+
+def _still_full(seen: Seen) -> Decision | None:
+    """Well below the mark that suspends, so that a resume is not followed by the next suspension."""
+    full = [step for step in seen.replicas if seen.is_fuller(step, seen.rules.resume_ratio)]
+    if not full:
         return None
-    return Decision(
-        Act.INTERVENE,
+    return _suspended_on(
         "QueueLimit",
-        f"Not resumed: {_fullness(seen, overfull[0])}. Publish a version that is faster or has higher limits, "
-        "or resume with --force",
-        FlowState.SUSPENDED,
+        f"Not resumed: {_fullness(seen, full[0], seen.rules.resume_ratio)}. Publish a version that is faster or has "
+        "higher limits, or resume with --force",
     )
+
+
+def _suspended_on(reason: str, message: str) -> Decision:
+    return Decision(Act.INTERVENE, reason, message, FlowState.SUSPENDED)
 
 
 def start_failure(seen: Seen) -> Decision | None:
@@ -114,7 +130,7 @@ def overflow(seen: Seen) -> Decision | None:
             return Decision(
                 Act.INTERVENE,
                 "QueueLimit",
-                f"{_fullness(seen, step)}, and did not shrink for {seconds:.0f} s though the step runs. "
+                f"{_fullness(seen, step, seen.rules.overfull_ratio)}, and did not shrink for {seconds:.0f} s though the step runs. "
                 "Publish a version with more replicas, a faster step or higher `limits`, then resume; or stop the flow, "
                 "which drops the messages",
                 state,
@@ -122,9 +138,9 @@ def overflow(seen: Seen) -> Decision | None:
     return None
 
 
-def _fullness(seen: Seen, step: str) -> str:
+def _fullness(seen: Seen, step: str, ratio: float) -> str:
     queue = (seen.current.queues or {})[step]
     messages, size = seen.queue_limits
     held = f"{queue.ready} of {messages} messages" if queue else ""
     held += f", {queue.bytes} of {size} bytes" if queue and queue.bytes else ""
-    return f"the queue of step {step} holds {held}, over {seen.rules.overfull_ratio:.0%} of a limit"
+    return f"the queue of step {step} holds {held}, over {ratio:.0%} of a limit"

@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from nomadflows.broker.broker import Depth, Totals
+from nomadflows.broker.broker import Depth
 from nomadflows.broker.difference import Difference
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.management import QueueTotals
 from nomadflows.broker.topology import Binding, Topology, wake_bindings
+from nomadflows.broker.totals import Totals
 from nomadflows.cluster.views import AllocView, JobView
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import Conflict, ServerUnreachable
@@ -230,6 +231,11 @@ class FakeBroker:
         return False
 
     @call
+    def waiting(self, _workspace: str, queue: str) -> int:
+        found = self.servers.queues.get(queue)
+        return len(found.ready) if found else 0
+
+    @call
     def bring_back(self, _version: VersionRef) -> int:
         return 0
 
@@ -295,8 +301,8 @@ class FakeBroker:
     @call
     def purge(self, version: VersionRef, steps: Collection[str]) -> int:
         s, count = self.servers, 0
-        for step in steps:
-            if queue := s.queues.get(version.queue(step)):
+        for name in (*(version.queue(step) for step in steps), version.ref.aside_queue):
+            if queue := s.queues.get(name):
                 s.dropped += queue.ready
                 count += len(queue.ready)
                 queue.ready.clear()

@@ -6,6 +6,7 @@ import pytest
 
 from nomadflows.model.states import FlowState, WantedState, WorkspaceType
 from tests.unit.controller.fakes import LeaderDied
+from tests.unit.controller.servers import FLOW, Queue
 from tests.unit.controller.simulation import LIMIT, Simulation, in_memory
 
 
@@ -90,6 +91,22 @@ def test_a_suspended_flow_of_a_limited_workspace_is_stopped_when_its_time_is_up(
         assert sim.live(60, sim.at_rest)
         assert sim.live(9 * 3600.0, lambda: sim.servers.read_status().state is FlowState.STOPPED)
         assert "TimeUp" in reasons(sim)
+
+
+def test_what_was_set_aside_of_a_suspended_flow_is_dropped_too_after_its_retention() -> None:
+    with in_memory() as sim:
+        running(sim)
+        sim.wish(WantedState.SUSPENDED)
+        assert sim.live(60, sim.at_rest)
+        aside = sim.servers.queues[FLOW.aside_queue] = Queue(1_000)
+        aside.ready.extend([1, 2])
+        sim.servers.now_s += 8 * 86_400
+        sim.signal()
+        assert sim.live(5, lambda: "RetentionOver" in reasons(sim))
+        dropped = next(event for *_, event in sim.servers.history if event.reason == "RetentionOver")
+        assert "2 messages dropped" in dropped.message
+        assert not aside.ready
+        assert sim.servers.read_status().dropped == 2
 
 
 @pytest.mark.parametrize("strategy", ["replace", "handover"])

@@ -262,6 +262,31 @@ def test_a_flow_that_is_overfull_still_is_resumed_only_by_force_or_a_new_version
     assert decide(replace(refused, current=replace(full, queues=EMPTY))).act is Act.START
 
 
+@pytest.mark.parametrize(("ready", "act"), [(60_000, Act.INTERVENE), (45_001, Act.INTERVENE), (45_000, Act.START)])
+def test_a_flow_is_resumed_well_below_the_mark_that_suspended_it(ready: int, act: Act) -> None:
+    status = Status(state=FlowState.SUSPENDED, version=1, since=timestamp(NOW), suspended_for="QueueLimit")
+    view = VersionSeen(1, job=PARKED, queues={**EMPTY, "store": QueueSeen(ready, 0)})
+    decision = decide(seen(FlowState.SUSPENDED, status=status, current=view))
+    assert decision.act is act
+    assert act is Act.START or "over 60% of a limit" in decision.message
+
+
+def test_a_flow_that_ran_out_of_memory_is_resumed_with_something_else_or_by_force() -> None:
+    status = Status(state=FlowState.SUSPENDED, version=1, since=timestamp(NOW), suspended_for="OutOfMemory")
+    view = VersionSeen(1, job=PARKED, queues=EMPTY)
+    refused = seen(FlowState.SUSPENDED, status=status, current=view)
+    assert (decide(refused).act, decide(refused).reason) == (Act.INTERVENE, "OutOfMemory")
+    assert decide(replace(refused, renewed=True)).act is Act.START
+    assert decide(replace(refused, desired=replace(refused.desired, force=True))).act is Act.START
+    assert decide(replace(refused, desired=replace(refused.desired, version=2))).act is Act.START
+
+
+def test_a_flow_whose_step_failed_to_start_is_resumed_as_it_is() -> None:
+    """What the step could not reach may be back, and nobody but the step can tell."""
+    status = Status(state=FlowState.SUSPENDED, version=1, since=timestamp(NOW), suspended_for="StartFailures")
+    assert decide(seen(FlowState.SUSPENDED, status=status, current=VersionSeen(1, queues=EMPTY))).act is Act.START
+
+
 def test_steps_killed_for_their_memory_again_and_again_suspend() -> None:
     assert decide(seen(FlowState.RUNNING, out_of_memory={"store": 2})).act is Act.WAIT
     decision = decide(seen(FlowState.RUNNING, out_of_memory={"store": 3}))
@@ -270,9 +295,13 @@ def test_steps_killed_for_their_memory_again_and_again_suspend() -> None:
 
 def test_messages_of_a_suspended_flow_are_dropped_after_their_retention_and_not_before() -> None:
     kept = VersionSeen(1, job=PARKED, queues={**EMPTY, "store": QueueSeen(7, 0)})
-    week = seen(FlowState.SUSPENDED, "suspended", current=kept, now=NOW + timedelta(days=7))
+    week = seen(FlowState.SUSPENDED, "suspended", current=kept, now=NOW + timedelta(days=7), aside=0)
     assert (decide(week).act, "7 messages" in decide(week).message) == (Act.DROP, True)
-    assert decide(replace(week, current=replace(kept, queues=EMPTY))).act is Act.WAIT
+    empty = replace(week, current=replace(kept, queues=EMPTY))
+    assert (decide(empty).act, decide(empty).message) == (Act.WAIT, "Suspended; nothing that it kept is left")
+    aside = decide(replace(empty, aside=2))
+    assert (aside.act, "2 messages" in aside.message) == (Act.DROP, True)
+    assert decide(replace(empty, aside=None)).reason == "BrokerUnknown"
     early = decide(replace(week, now=NOW + timedelta(days=6)))
     assert early.act is Act.WAIT
     assert early.recheck_s == pytest.approx(86_400, abs=1)
