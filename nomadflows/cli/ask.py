@@ -48,7 +48,7 @@ def find_component(session: Session, text: str) -> ComponentVersion:
     return chosen
 
 
-def configuration(session: Session, settings: Json, credential: str) -> Json:
+def _configuration(session: Session, settings: Json, credential: str) -> Json:
     """As a step of the component would get it."""
     if not credential:
         return settings
@@ -59,22 +59,27 @@ def configuration(session: Session, settings: Json, credential: str) -> Json:
 
 
 def ask(
-    session: Session, component: ComponentVersion, question: Question, config: Json, limit_s: float = TIME_LIMIT_S
+    session: Session,
+    component: ComponentVersion,
+    question: Question,
+    settings: Json,
+    credential: str = "",
+    limit_s: float = TIME_LIMIT_S,
 ) -> Any:
     """The result. ComponentFailedError, NoResultError or WaitTimeout if there is none."""
-    with _call(session, config) as call:
+    with _call(session, _configuration(session, settings, credential), credential) as call:
         job = session.nomad.parse(render_question(call, question, component, site(session.settings)))
         session.nomad.register(job, 0)
         return _answer(session, call, component, time.monotonic() + limit_s, limit_s)
 
 
 @contextmanager
-def _call(session: Session, config: Json) -> Iterator[VersionRef]:
+def _call(session: Session, config: Json, credential: str) -> Iterator[VersionRef]:
     """Secret and rights of one question; with its job they are gone afterwards, however it ends."""
     call = new_question(session.settings.workspace)
     session.nomad.ensure_namespace(call.workspace)
     try:
-        session.vault.put_call(call, json.dumps(config))
+        session.vault.put_call(call, json.dumps(config), credential)
         session.vault.ensure_role(call, [])
         yield call
     finally:

@@ -35,11 +35,11 @@ def verify(session: Session, component: str, credential: str) -> None:
 
 def verify_credential(session: Session, component: str, credential: str) -> None:
     """What the component says of it; NomadflowsError if that is no."""
-    from nomadflows.cli.ask import ask, configuration, find_component
+    from nomadflows.cli.ask import ask, find_component
     from nomadflows.render.once import Question
 
     found = find_component(session, component)
-    said = ask(session, found, Question("verifyCredentials"), configuration(session, {}, credential))
+    said = ask(session, found, Question("verifyCredentials"), {}, credential)
     verified = not isinstance(said, dict) or said.get("verified") is not False
     if not verified:
         reason = said.get("reason") or said.get("details") or "it gives no reason"
@@ -63,7 +63,7 @@ def metadata(session: Session, *, function: str, credential: str, config: Path |
     Example:
       nomadflows component metadata petstore:getPets --credential petstore -o json
     """
-    from nomadflows.cli.ask import ask, configuration, find_component
+    from nomadflows.cli.ask import ask, find_component
     from nomadflows.render.once import Question
 
     name, entry = _split(function)
@@ -72,8 +72,7 @@ def metadata(session: Session, *, function: str, credential: str, config: Path |
     if not described.get("dynamicMetadata"):
         answer: Any = described.get("metadata") or {}
     else:
-        settings = configuration(session, _settings(config), credential)
-        answer = ask(session, found, Question("getMetaModel", entry), settings)
+        answer = ask(session, found, Question("getMetaModel", entry), _settings(config), credential)
     output.emit(session.output, answer, lambda: json.dumps(answer, indent=2, ensure_ascii=False))
 
 
@@ -90,7 +89,7 @@ def select(session: Session, *, function: str, field: str, credential: str, conf
     Example:
       nomadflows component select petstore:getPets status --credential petstore
     """
-    from nomadflows.cli.ask import ask, configuration, find_component
+    from nomadflows.cli.ask import ask, find_component
     from nomadflows.render.once import Question
 
     name, entry = _split(function)
@@ -100,9 +99,7 @@ def select(session: Session, *, function: str, field: str, credential: str, conf
         raise InputError(f"{function} has no field {field!r}; it has: {', '.join(fields) or 'none'}")
     model = fields[field].get("model")
     if isinstance(model, str):
-        answer = ask(
-            session, found, Question("selectModel", entry, model), configuration(session, _settings(config), credential)
-        )
+        answer = ask(session, found, Question("selectModel", entry, model), _settings(config), credential)
     elif isinstance(model, dict):
         answer = model
     else:

@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -87,7 +87,7 @@ class ComponentApi:
             self._route("/v1/calls/{call}/result", "POST", self._keep_result),
             self._route("/v1/accounts/{name}", "PUT", self._update_account),
             self._route(secret, "GET", self._secret),
-            self._route(f"{secret}/refresh", "POST", self._secret),
+            self._route(f"{secret}/refresh", "POST", self._refreshed),
             self._route("/v1/resources/s3/signed-url", "POST", self._signed_url),
             self._route("/v2/resources/storage/signed-url", "POST", self._signed_url),
             self._route("/v2/flows", "GET", self._flows),
@@ -225,14 +225,26 @@ class ComponentApi:
         except ValueError:
             return _problem(400, "the body is not JSON")
         name = request.path_params["name"]
-        self._accounts.update(version, self._steps_of(version).values(), name, keys)
+        self._accounts.update(version, self._credentials_of(version), name, keys)
         log.info("a component updated its credential", version=str(version), credential=name)
         return JSONResponse({"id": name})
 
     def _secret(self, version: VersionRef, request: Request, _body: bytes) -> Response:
-        """`refresh` answers the same: what Vault has now, whoever renewed it."""
-        steps = self._steps_of(version).values()
-        return JSONResponse(self._accounts.secret(version, steps, request.path_params["name"]), headers=_PRIVATE)
+        name = request.path_params["name"]
+        return JSONResponse(self._accounts.secret(version, self._credentials_of(version), name), headers=_PRIVATE)
+
+    def _refreshed(self, version: VersionRef, request: Request, _body: bytes) -> Response:
+        name = request.path_params["name"]
+        found = self._accounts.refresh(version, self._credentials_of(version), name)
+        log.info("a component had its credential renewed", version=str(version), credential=name)
+        return JSONResponse(found, headers=_PRIVATE)
+
+    def _credentials_of(self, version: VersionRef) -> Collection[str]:
+        """The names of those a key opens."""
+        asked_with = self._accounts.of_question(version)
+        if asked_with is not None:
+            return asked_with
+        return {step.credential for step in self._steps_of(version).values() if step.credential}
 
     # ── attachments ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -28,6 +28,7 @@ SERVER: Final = "Vault"
 _ARTIFACTS: Final = "_artifacts"  # below the KV mount; no workspace is called so
 _OBJECTS: Final = "_objects"
 _NONE_YET: Final = 0  # compare-and-set of KV v2: only if there is none
+_CAS_TRIES: Final = 30  # each costs the others theirs at most once, so so many may write at the same moment
 _HINT: Final = "`nomadflows dev up` starts a local one; VAULT_ADDR names another; `nomadflows doctor` looks closer"
 _MAY_NOT: Final = "set VAULT_TOKEN to a token that may do this"
 
@@ -131,11 +132,18 @@ class Vault:
             with self._errors(version.secret_path):
                 self._kv.create_or_update_secret(version.secret_path, secret=data, mount_point=self._mount)
 
-    def put_call(self, call: VersionRef, configuration: str) -> None:
-        """The secret of a question to a component: its key, and the configuration as the component gets it."""
-        secret = VersionSecret.new(FlowSecret("", "")).to_json() | {"amqp_password": "", "cfg": configuration}
+    def put_call(self, call: VersionRef, configuration: str, credential: str) -> None:
+        """The secret of a question to a component: its key, the configuration as the component gets it, and the name
+        of the credential in that, "" if there is none."""
+        secret = VersionSecret.new(FlowSecret("", "")).to_json()
+        secret |= {"amqp_password": "", "cfg": configuration, "credential": credential}
         with self._errors(call.secret_path):
             self._kv.create_or_update_secret(call.secret_path, secret=secret, mount_point=self._mount)
+
+    def credential_of_call(self, version: VersionRef) -> str | None:
+        """Name of the credential with which a question is asked, "" for none; None of what is no question."""
+        data = self._read(version.secret_path) or {}
+        return str(data["credential"]) if "cfg" in data else None
 
     def ensure_role(self, version: VersionRef, credentials: Iterable[str]) -> None:
         """The policy and the role by which the version's job reads its secrets. Reads first: a write costs more."""
@@ -185,6 +193,22 @@ class Vault:
         with self._errors(path):
             self._kv.create_or_update_secret(path, secret=values, mount_point=self._mount)
 
+    def change_credential(self, workspace: str, name: str, change: Callable[[Json], Json]) -> Json | None:
+        """What `change` made of a credential, kept; None if there is none. Whoever else changes it at the same moment
+        loses nothing: `change` is called again with what they wrote."""
+        path = checked_credential_path(workspace, name)
+        for _ in range(_CAS_TRIES):
+            known, number = self._read_numbered(path)
+            if known is None:
+                return None
+            changed = change(known)
+            try:
+                self._write(path, changed, number)
+            except Conflict:
+                continue
+            return changed
+        raise ServerRefused(SERVER, self.address, f"{path} is changed by others again and again")
+
     def credential_names(self, workspace: str) -> list[str]:
         with self._errors(workspace):
             try:
@@ -214,7 +238,7 @@ class Vault:
         if data is None:
             try:
                 data = new()
-                self._create(path, data, self._deleted(path))
+                self._write(path, data, self._deleted(path))
             except Conflict:
                 data = self._read(path)
         if data is None:
@@ -234,24 +258,27 @@ class Vault:
             raise Conflict(f"{path} was made by somebody else meanwhile")
         return int(metadata["current_version"])
 
-    def _create(self, path: str, data: Json, newest: int) -> None:
-        """Conflict if somebody was quicker."""
+    def _write(self, path: str, data: Json, newest: int) -> None:
+        """Conflict unless the newest version is still this one."""
         with self._errors(path):
             try:
                 self._kv.create_or_update_secret(path, secret=data, cas=newest, mount_point=self._mount)
             except hvac.exceptions.InvalidRequest as error:
                 if "check-and-set" in str(error):
-                    raise Conflict(f"{path} was made by somebody else meanwhile") from None
+                    raise Conflict(f"{path} was written by somebody else meanwhile") from None
                 raise
 
     def _read(self, path: str) -> Json | None:
+        return self._read_numbered(path)[0]
+
+    def _read_numbered(self, path: str) -> tuple[Json | None, int]:
+        """What lies at a path, and the number of that version of it."""
         with self._errors(path):
             try:
                 found = self._kv.read_secret_version(path, mount_point=self._mount, raise_on_deleted_version=True)
             except hvac.exceptions.InvalidPath:
-                return None
-        data: Json = found["data"]["data"]
-        return data
+                return None, _NONE_YET
+        return found["data"]["data"], int(found["data"]["metadata"]["version"])
 
     def _policy(self, name: str) -> str | None:
         try:

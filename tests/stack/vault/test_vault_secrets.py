@@ -91,6 +91,37 @@ def test_credentials_are_replaced_as_a_whole_and_listed_by_name(
     vault.delete_credential(workspace, "warehouse-db")
 
 
+def test_many_that_change_one_credential_at_once_lose_nothing(vault: Vault, stack: Settings, workspace: str) -> None:
+    vault.set_credential(workspace, "crm", {"token": "x"})
+    start = threading.Barrier(8)
+
+    def change(number: int) -> None:
+        own = Vault(stack.vault_addr, stack.vault_token, mount=stack.kv_mount)
+        start.wait()
+        for turn in range(3):
+            added = {f"{number}-{turn}": "y"}
+            own.change_credential(workspace, "crm", lambda known, added=added: {**known, **added})
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    added = {f"{number}-{turn}": "y" for number in range(8) for turn in range(3)}
+    assert vault.read_credential(workspace, "crm") == {"token": "x", **added}
+    assert vault.change_credential(workspace, "nothing", dict) is None
+    assert not vault.credential_exists(workspace, "nothing")
+    vault.delete_credential(workspace, "crm")
+
+
+def test_a_question_names_its_credential_and_a_version_none(vault: Vault, version: VersionRef) -> None:
+    assert vault.credential_of_call(version) is None
+    vault.version_secret(version)
+    assert vault.credential_of_call(version) is None
+    vault.put_call(version, "{}", "crm")
+    assert vault.credential_of_call(version) == "crm"
+
+
 def test_a_path_is_no_name(vault: Vault, version: VersionRef) -> None:
     vault.version_secret(version)
     with pytest.raises(InputError):
