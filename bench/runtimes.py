@@ -1,7 +1,7 @@
 """Node's library and our Python runtime side by side: start to consuming, and messages per second at prefetch 1.
 
 The same broker, messages of 1 KiB, persistent, encrypted, confirmed; by turns. Node's library is version 2.7.8 with its
-rate limit (100 messages/s) taken away, so that the runtimes are compared and not the limit. `ratio`: Python to Node.
+rate limit (100 messages/s) taken away, as steps have it. `ratio`: Python to Node.
 """
 
 from __future__ import annotations

@@ -190,6 +190,7 @@ def site(settings: Settings) -> Site:
         python=settings.step_python,
         node=settings.step_node,
         kv_mount=settings.kv_mount,
+        webhooks=settings.gateway_url,
         datacenters=tuple(settings.datacenters.split(",")),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
-from nomadflows.model import names, schedule
+from nomadflows.model import environment, names, schedule
 from nomadflows.model.component import CPU_MHZ, MEMORY_MIB
 from nomadflows.model.errors import InputError
 from nomadflows.model.limits import FIELDS
@@ -59,6 +59,13 @@ def _parse_mapping(value: object) -> object:
 def _check_use(value: object) -> object:
     if isinstance(value, str) and not _USE.fullmatch(value):
         raise ValueError(f"{shown(value)} names no function of a component")
+    return value
+
+
+def _check_env(value: object) -> object:
+    if isinstance(value, dict) and all(isinstance(part, str) for pair in value.items() for part in pair):
+        for problem in environment.problems(value):
+            raise ValueError(problem)
     return value
 
 
@@ -188,6 +195,16 @@ class StepDefinition(_Shape):
     resources: Annotated[Resources, Allowed("memory, cpu")] = Field(
         default=Resources(), description="What one process may use."
     )
+    env: Annotated[
+        dict[str, _Text], BeforeValidator(_check_env), Allowed("a mapping of names to texts, without secrets")
+    ] = Field(
+        default_factory=dict,
+        max_length=environment.MOST,
+        description="Variables of the step's process, besides the platform's; no place for secrets.",
+    )
+    log_level: Annotated[
+        Literal["trace", "debug", "info", "warn", "error", "fatal"] | None, Allowed(", ".join(environment.LOG_LEVELS))
+    ] = Field(default=None, description="From which level on the step logs; without it: info.")
     passthrough: _Flag = Field(
         default=True, description="Whether later steps see earlier steps' messages through this one ($getPassthrough)."
     )

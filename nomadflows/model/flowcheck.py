@@ -220,6 +220,7 @@ def _uses(definition: FlowDefinition, components: Components) -> Iterator[Proble
             found[index] = version
             yield from _settings(("steps", index), step, version)
             yield from _credential(("steps", index), step, version)
+            yield from _environment(("steps", index), step, version)
     yield from _triggers(definition, found)
 
 
@@ -292,6 +293,16 @@ def _credential(path: Path, step: StepDefinition, version: ComponentVersion) -> 
             (*path, "credential"),
             f"component {version.name!r} needs a credential; allowed: the name of one, with the fields {', '.join(fields)}",
         )
+
+
+def _environment(path: Path, step: StepDefinition, version: ComponentVersion) -> Iterator[Problem]:
+    """An image may bring its own values, so nothing can be said of it."""
+    described = version.descriptor.get("envVars")
+    for name, about in described.items() if isinstance(described, dict) and not version.image else ():
+        if isinstance(about, dict) and about.get("required") is True and not step.env.get(name):
+            yield Problem(
+                (*path, "env"), f"component {version.name!r} needs the variable {name!r}; allowed: env with it"
+            )
 
 
 def _triggers(definition: FlowDefinition, found: Mapping[int, ComponentVersion]) -> Iterator[Problem]:

@@ -43,6 +43,8 @@ class RunStep:
     visible: bool = True
     error_handler: bool = False  # gets every error record of the flow instead of the output of `after`
     scaling: Scaling | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    log_level: str = ""  # "": as the step library has it
 
 
 def predecessors(steps: Sequence[StepDefinition]) -> dict[str, tuple[str, ...]]:
@@ -135,6 +137,8 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
                 cpu=step.resources.cpu,
                 passthrough=step.passthrough,
                 error_handler=step.error_handler and not mappers,
+                env=dict(step.env),
+                log_level=step.log_level or "",
             )
         )
     return tuple(run)

@@ -34,6 +34,7 @@ _FIXED: Final[dict[str, str]] = {
     "REBOUND_INITIAL_EXPIRATION": "16000",
     "NO_SELF_PASSTRHOUGH": "true",  # sic: so the contract spells it
     "EMIT_LIGHTWEIGHT_MESSAGE": "true",
+    "DATA_RATE_LIMIT": "1000000",  # Node's library would hold each step to 100 messages/s; full queues hold them here
 }
 
 # The most that the client of the object store in Node's library takes: it gives up after so many tries, and a store
@@ -54,6 +55,7 @@ def step_env(
         "STEP_ID": step.id,
         "CONTAINER_ID": Runtime("${NOMAD_ALLOC_ID}"),
         "COMP_ID": component.name,
+        "COMP_NAME": component.name,  # in the lines Node's library logs
         "FUNCTION": step.function,
         "API_URI": site.component_api.rstrip("/"),
         "OBJECT_STORAGE_URI": site.component_api.rstrip("/"),
@@ -69,7 +71,10 @@ def step_env(
     }
     if step.error_handler:
         contract["INPUT_FORMAT"] = "error"
-    return {f"ELASTICIO_{name}": value for name, value in contract.items()} | _own(step, component, component_dir)
+    if site.webhooks and step.visible:
+        contract["FLOW_WEBHOOK_URI"] = webhook_of(version, site)
+    prefixed = {f"ELASTICIO_{name}": value for name, value in contract.items()}
+    return prefixed | _own(version, step, component, site, component_dir) | step.env
 
 
 def silent_steps(steps: Sequence[RunStep], components: Mapping[str, ComponentVersion]) -> set[str]:
@@ -81,8 +86,19 @@ def silent_steps(steps: Sequence[RunStep], components: Mapping[str, ComponentVer
     return set()
 
 
-def _own(step: RunStep, component: ComponentVersion, component_dir: str | Runtime) -> dict[str, str | Runtime]:
+def webhook_of(version: VersionRef, site: Site) -> str:
+    """Where the flow takes webhooks, for components that tell it to the system they subscribe to."""
+    return f"{site.webhooks.rstrip('/')}/hook/{version.workspace}/{version.flow}"
+
+
+def _own(
+    version: VersionRef, step: RunStep, component: ComponentVersion, site: Site, component_dir: str | Runtime
+) -> dict[str, str | Runtime]:
     own: dict[str, str | Runtime] = {} if component.language == "python" else dict(_PATIENT)
+    if site.webhooks and step.visible:
+        own["WEBHOOK_URI"] = webhook_of(version, site)  # the older of its two names
+    if step.log_level:
+        own["LOG_LEVEL"] = step.log_level
     if component_dir:
         own["NOMADFLOWS_COMPONENT_DIR"] = component_dir
     if step.credential and component.language in CREDENTIAL_BY_FILE:

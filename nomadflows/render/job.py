@@ -52,6 +52,7 @@ class Site:
     artifacts: str = ""  # where nodes fetch packed components
     fetched_by_nomad: bool = False  # for each process, instead of once a node
     component_keep_days: float = 30.0  # for which nodes keep components that nobody starts; 0: for ever
+    webhooks: str = ""  # the gateway as callers of webhooks see it; "": there is none
     ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
 
 

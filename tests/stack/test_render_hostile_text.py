@@ -46,6 +46,8 @@ FREE = [
     "api",
     "datacenter",
     "page",
+    "variable",
+    "webhooks",
 ]
 # … and names, which have their own rules: whatever breaks them must be refused, not escaped.
 NAMES = {
@@ -71,6 +73,8 @@ class Texts:
     api: str
     datacenter: str
     page: str
+    variable: str
+    webhooks: str
     workspace: str = NAMES["workspace"]
     flow: str = NAMES["flow"]
     step: str = NAMES["step"]
@@ -85,7 +89,7 @@ HARMLESS = Texts(**{name: f"harmless-{name.replace('_', '-')}-" for name in FREE
 def render(texts: Texts) -> str:
     steps = (
         RunStep(texts.step, "trigger", "a", "", texts.function, credential=texts.credential),
-        RunStep("second", "action", "b", "", texts.function),
+        RunStep("second", "action", "b", "", texts.function, env={"OWN": texts.variable}),
         RunStep("third", "action", "c", "", texts.function),
     )
     languages = {texts.step: "python", "second": "node", "third": "image"}
@@ -100,6 +104,7 @@ def render(texts: Texts) -> str:
         node=texts.node,
         kv_mount=texts.mount,
         datacenters=(texts.datacenter,),
+        webhooks=texts.webhooks,
         ui_base=texts.page,
     )
     counts = dict.fromkeys(languages, 0)
@@ -127,6 +132,7 @@ def expected(document: object, texts: Texts) -> object:
     replaced["description"] = unicodedata.normalize("NFC", texts.description.strip())
     replaced["api"] = texts.api.rstrip("/")
     replaced["page"] = texts.page.rstrip("/")
+    replaced["webhooks"] = texts.webhooks.rstrip("/")
     markers = {getattr(HARMLESS, name): replaced[name] for name in FREE}
     return re.sub("|".join(map(re.escape, markers)), lambda match: markers[match[0]], document)
 

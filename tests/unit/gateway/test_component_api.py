@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from nomadflows.gateway.addresses import Addresses
 from nomadflows.gateway.component_api import ComponentApi
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.names import FlowRef, VersionRef
@@ -52,7 +53,9 @@ class Api:
         for name, language in (("shop", "node"), ("crm", "python")):
             self.store.put_component(ComponentVersion(name, "1.0.0", language))
         broker: Any = SimpleNamespace(waiting=lambda *_: 0)
-        api = ComponentApi(lambda: self.store, lambda: self.vault, lambda: broker)  # type: ignore[arg-type, return-value]
+        vault: Any = self.vault
+        addresses = Addresses(lambda: vault, "http://api/objects")
+        api = ComponentApi(lambda: self.store, lambda: vault, lambda: broker, addresses=addresses, object_ttl_s=60.0)
         self.transport = httpx.ASGITransport(Starlette(routes=api.routes))
 
     def put(self, key: str, value: Any) -> None:

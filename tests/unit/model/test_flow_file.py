@@ -94,7 +94,7 @@ def test_json_is_read_too():
 
 
 STEP_FIELDS = (
-    "id, name, use, credential, with, map, after, when, otherwise, replicas, autoscale, prefetch, resources, passthrough, elasticio, "
+    "id, name, use, credential, with, map, after, when, otherwise, replicas, autoscale, prefetch, resources, env, log_level, passthrough, elasticio, "
     "error_handler, min_interval"
 )
 

@@ -10,6 +10,7 @@ SITE = Site(
     component_api="http://127.0.0.1:8646/",
     component_dir=lambda component: f"/srv/components/{component.name}/{component.version}",
     python="/opt/nomadflows/bin/python",
+    webhooks="https://hooks.example",
     ui_base="http://127.0.0.1:8500/ui/dc1/kv/nomadflows/flows/",
 )
 
@@ -37,6 +38,8 @@ def ordinary() -> str:
             prefetch=20,
             memory=512,
             cpu=250,
+            env={"REQUEST_TIMEOUT": "20000", "GREETING": 'a "quoted" %{text}', "ELASTICIO_DATA_RATE_LIMIT": "5"},
+            log_level="debug",
         ),
     )
     components = {step.id: component(step.use, step.pinned or "1.0.0") for step in steps}

@@ -69,6 +69,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_STEP_ID                    = "orders"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "files"
+        ELASTICIO_COMP_NAME                  = "files"
         ELASTICIO_FUNCTION                   = "watch"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -88,6 +89,9 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/default/orders-to-warehouse"
+        WEBHOOK_URI                          = "https://hooks.example/hook/default/orders-to-warehouse"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/files/1.0.0"
       }
 
@@ -181,6 +185,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_STEP_ID                    = "mapper:orders:enrich"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "mapper"
+        ELASTICIO_COMP_NAME                  = "mapper"
         ELASTICIO_FUNCTION                   = "map"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -200,6 +205,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/mapper/1.0.0"
       }
 
@@ -293,6 +299,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_STEP_ID                    = "enrich"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "jsonata"
+        ELASTICIO_COMP_NAME                  = "jsonata"
         ELASTICIO_FUNCTION                   = "transform"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -312,6 +319,9 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/default/orders-to-warehouse"
+        WEBHOOK_URI                          = "https://hooks.example/hook/default/orders-to-warehouse"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/jsonata/1.2.0"
       }
 
@@ -405,6 +415,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_STEP_ID                    = "mapper:enrich:store"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "mapper"
+        ELASTICIO_COMP_NAME                  = "mapper"
         ELASTICIO_FUNCTION                   = "map"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -424,6 +435,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/mapper/1.0.0"
       }
 
@@ -517,6 +529,7 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_STEP_ID                    = "store"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "sql"
+        ELASTICIO_COMP_NAME                  = "sql"
         ELASTICIO_FUNCTION                   = "upsert"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -536,8 +549,14 @@ job "orders-to-warehouse.v3" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "5"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/default/orders-to-warehouse"
+        WEBHOOK_URI                          = "https://hooks.example/hook/default/orders-to-warehouse"
+        LOG_LEVEL                            = "debug"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/sql/1.0.0"
         NOMADFLOWS_CREDENTIAL_FILE           = "${NOMAD_SECRETS_DIR}/credential.json"
+        REQUEST_TIMEOUT                      = "20000"
+        GREETING                             = "a \"quoted\" %%{text}"
       }
 
       # This job's own role in Vault reads the secrets below and nothing else. Nomad's client logs in with the

@@ -69,6 +69,7 @@ job "live-orders.v12" {
         ELASTICIO_STEP_ID                    = "hook"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "webhook"
+        ELASTICIO_COMP_NAME                  = "webhook"
         ELASTICIO_FUNCTION                   = "receive"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -88,6 +89,9 @@ job "live-orders.v12" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/sales/live-orders"
+        WEBHOOK_URI                          = "https://hooks.example/hook/sales/live-orders"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/webhook/1.0.0"
       }
 
@@ -182,6 +186,7 @@ job "live-orders.v12" {
         ELASTICIO_STEP_ID                    = "split"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "splitter"
+        ELASTICIO_COMP_NAME                  = "splitter"
         ELASTICIO_FUNCTION                   = "split"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -201,8 +206,11 @@ job "live-orders.v12" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/sales/live-orders"
         REQUEST_MAX_RETRY                    = "4"
         REQUEST_TIMEOUT                      = "20000"
+        WEBHOOK_URI                          = "https://hooks.example/hook/sales/live-orders"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/splitter/2.0.1"
       }
 
@@ -322,6 +330,7 @@ job "live-orders.v12" {
         ELASTICIO_STEP_ID                    = "send"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "edi"
+        ELASTICIO_COMP_NAME                  = "edi"
         ELASTICIO_FUNCTION                   = "send"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -341,8 +350,11 @@ job "live-orders.v12" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/sales/live-orders"
         REQUEST_MAX_RETRY                    = "4"
         REQUEST_TIMEOUT                      = "20000"
+        WEBHOOK_URI                          = "https://hooks.example/hook/sales/live-orders"
         NOMADFLOWS_COMPONENT_DIR             = "/home/node/app"
       }
 
@@ -473,6 +485,7 @@ job "live-orders.v12" {
         ELASTICIO_STEP_ID                    = "count"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "tally"
+        ELASTICIO_COMP_NAME                  = "tally"
         ELASTICIO_FUNCTION                   = "count"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -492,6 +505,9 @@ job "live-orders.v12" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/sales/live-orders"
+        WEBHOOK_URI                          = "https://hooks.example/hook/sales/live-orders"
         NOMADFLOWS_COMPONENT_DIR             = "/component"
         NOMADFLOWS_CREDENTIAL_FILE           = "${NOMAD_SECRETS_DIR}/credential.json"
       }
@@ -599,6 +615,7 @@ job "live-orders.v12" {
         ELASTICIO_STEP_ID                    = "complain"
         ELASTICIO_CONTAINER_ID               = "${NOMAD_ALLOC_ID}"
         ELASTICIO_COMP_ID                    = "log"
+        ELASTICIO_COMP_NAME                  = "log"
         ELASTICIO_FUNCTION                   = "write"
         ELASTICIO_API_URI                    = "http://127.0.0.1:8646"
         ELASTICIO_OBJECT_STORAGE_URI         = "http://127.0.0.1:8646"
@@ -618,7 +635,10 @@ job "live-orders.v12" {
         ELASTICIO_REBOUND_INITIAL_EXPIRATION = "16000"
         ELASTICIO_NO_SELF_PASSTRHOUGH        = "true"
         ELASTICIO_EMIT_LIGHTWEIGHT_MESSAGE   = "true"
+        ELASTICIO_DATA_RATE_LIMIT            = "1000000"
         ELASTICIO_INPUT_FORMAT               = "error"
+        ELASTICIO_FLOW_WEBHOOK_URI           = "https://hooks.example/hook/sales/live-orders"
+        WEBHOOK_URI                          = "https://hooks.example/hook/sales/live-orders"
         NOMADFLOWS_COMPONENT_DIR             = "/srv/components/log/1.0.0"
       }
 
