@@ -104,6 +104,8 @@ class Listener:
                     vhost(workspace),
                     innermost(error),
                 )
+            except Exception:  # also a mistake of ours or of pika's: nobody else listens here
+                log.exception("%s in %s failed unexpectedly, listened to again", self.queue, vhost(workspace))
             finally:
                 self._listening[workspace].clear()
                 self._connections.pop(workspace, None)

@@ -167,7 +167,13 @@ class Scheduler:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            ref = self._take()
+            try:
+                ref = self._take()
+            except Exception:  # a mistake of ours must not end all ticks of all flows
+                metrics.FAILED_TURNS.labels("scheduler").inc()
+                log.exception("the scheduler failed unexpectedly, goes on")
+                self._stop.wait(_RETRY_S)
+                continue
             if ref is not None:
                 self._due.add(ref)
 

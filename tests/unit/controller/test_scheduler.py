@@ -16,7 +16,7 @@ from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.ticks import Plan, first_due, tick_ids
 from nomadflows.model.errors import ServerUnreachable
 from nomadflows.model.names import FlowRef
-from nomadflows.model.states import Status, timestamp
+from nomadflows.model.states import Status, timestamp, utc_now
 
 REF = FlowRef("default", "orders")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -413,3 +413,29 @@ def test_a_flow_that_is_not_ticked_any_more_has_its_key_read_again() -> None:
     world.follow(plan())
     world.pass_until(*minutes(31))
     assert (len(world.sent), world.keys_read) == (3, 2)
+
+
+def test_a_clock_that_fails_once_ticks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nomadflows.controller.scheduler._RETRY_S", 0.01)
+    sent = threading.Event()
+    moments = iter([RuntimeError("a mistake")])
+
+    def now() -> datetime:
+        if threading.current_thread().name == "scheduler":
+            for mistake in moments:
+                raise mistake
+        return utc_now()
+
+    broker = SimpleNamespace(
+        depths=lambda _version, steps: dict.fromkeys(steps, SimpleNamespace(ready=0)),
+        publish=lambda *_: sent.set() or True,  # type: ignore[func-returns-value]
+    )
+    vault = SimpleNamespace(version_secret=lambda _version: SECRET)
+    clients: Any = SimpleNamespace(broker=broker, vault=vault)
+    scheduler = Scheduler(lambda: clients, lambda _ref: None, lambda: True, now)
+    scheduler.take(REF, Plan(REF.version(1), "t", "", "UTC", 0.1), Status())
+    scheduler.start()
+    try:
+        assert sent.wait(10)
+    finally:
+        scheduler.close()
