@@ -21,6 +21,7 @@ from typing import Any
 import pika
 
 from nomadflows.artifact.shelf import Shelf
+from nomadflows.broker.broker import Broker
 from nomadflows.broker.wire import Crypto, new_id, platform_message
 from nomadflows.cluster import Nomad
 from nomadflows.model.component import ComponentVersion
@@ -202,6 +203,12 @@ class World:
                 )
                 if pause:
                     time.sleep(pause)
+
+    def in_work(self, ref: FlowRef, step: str) -> int:
+        """Messages that a step's processes hold unacknowledged."""
+        version = ref.version(self.status(ref).version)
+        with Broker(self.settings.amqp_uri, self.settings.rabbitmq_api) as broker:
+            return broker.totals(version, [step]).steps[step].unacked
 
     def seen(self, out: Path) -> Counter[int]:
         """How often each number was processed, by a probe's file."""

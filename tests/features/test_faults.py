@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ def test_a_step_killed_in_the_middle_of_a_message_processes_it_again(world: Worl
     flow = world.start_flow("killed-step", relay(out, work_ms=1500))
     # Given a step in the middle of a message
     world.send(flow, range(1))
-    time.sleep(0.5)
+    eventually("the step works on it", lambda: world.in_work(flow, "note") == 1, every=0.01)
     assert world.seen(out) == {}
     # When it is killed
     assert world.kill_step(flow, "note") == 1
@@ -83,13 +84,28 @@ def test_a_server_that_dies_under_a_running_flow_comes_back_and_nothing_is_lost(
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_away_parks_nothing(world: World, servers: Servers, tmp_path: Path) -> None:
+def test_a_broker_that_does_not_answer_parks_nothing(world: World, servers: Servers, tmp_path: Path) -> None:
     """Unknown is not idle."""
     world.deploy()
     world.start_controller()
-    flow = world.start_flow("unknown", relay(tmp_path / "out"))
-    before = world.status(flow)
-    servers.restart("rabbitmq")
-    eventually("its steps consume again", lambda: world.status(flow).conditions[0].reason != "BrokerUnknown", 60)
-    assert before.state.value == "Running"
-    world.flow_becomes(flow, "Sleeping", 60)
+    idle_s = 3
+    flow = world.start_flow("unknown", {**relay(tmp_path / "out"), "idle_after": f"{idle_s}s"})
+    pids = sorted(world.step_pids(flow))
+    known = len(world.events(flow))
+    # Given a flow with nothing to do, whose broker falls silent before it has been idle long enough
+    servers.kill("rabbitmq", signal.SIGSTOP)
+    silent = time.monotonic()
+    try:
+        # When the silence lasts longer than that, and the controller has noticed it
+        eventually("it is told", lambda: world.status(flow).conditions[0].reason == "BrokerUnknown", 60)
+        eventually("the silence lasts", lambda: time.monotonic() - silent > 3 * idle_s, 60)
+        # Then nothing was parked, and nothing stopped
+        assert world.status(flow).state.value == "Running"
+        assert not world.status(flow).parking
+        assert sorted(world.step_pids(flow)) == pids
+        assert [event.reason for event in world.events(flow)[known:]] == []
+    finally:
+        servers.kill("rabbitmq", signal.SIGCONT)
+    # And when it answers again, the flow is parked as it should be
+    world.flow_becomes(flow, "Sleeping", 90)
+    assert {"WorkDone", "Parked"} <= {event.reason for event in world.events(flow)[known:]}

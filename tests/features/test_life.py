@@ -58,7 +58,7 @@ def test_a_flow_starts_parks_wakes_and_stops(world: World, tmp_path: Path) -> No
     [
         "Starting",
         "Running",
-        pytest.param("parking", marks=pytest.mark.slow),
+        "parking",
         pytest.param("Sleeping", marks=pytest.mark.slow),
         "waking",
         "publishing",
