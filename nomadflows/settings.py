@@ -40,9 +40,12 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "object_bytes": (int, "whole number"),
     "webhooks_per_minute": (int, "whole number"),
     "component_keep_days": (float, "number of days"),
+    "step_log_mb": (int, "whole number"),
+    "step_disk_mb": (int, "whole number"),
     "container_user": (int, "whole number"),
 }
 
+LOG_FILES: Final = 6  # three each of a step's two outputs, as the job specs have them
 FETCHES: Final = ("cache", "nomad")
 
 
@@ -110,6 +113,8 @@ class Settings:
     component_fetch: str = "cache"  # "cache": unpacked once on a node; "nomad": by Nomad, for each process
     component_cache: str = ""  # where nodes unpack them; "": <home>/components
     component_keep_days: float = 30.0  # for which nodes keep unpacked components that no step starts; 0: for ever
+    step_log_mb: int = 5  # of a log file of a step; three are kept of each of its outputs
+    step_disk_mb: int = 50  # that Nomad sets aside for a step's logs and what it writes
     datacenters: str = "*"
     tick_jitter: float = (
         0.0  # by how many seconds at most ticks come after their schedule, to spread flows of one minute
@@ -162,25 +167,35 @@ def load_settings(
             values[name] = _as_number(name, values[name], kind, what)
     if values.get("component_fetch", "cache") not in FETCHES:
         raise InputError(f"component_fetch: unknown way {values['component_fetch']!r}", hint="allowed: cache, nomad")
-    _check_artifact_addresses(values)
     for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api", "gateway_url"):
         if name in values:
             values[name] = _as_url(str(values[name]))
-    return Settings(**values)
+    found = Settings(**values)
+    _check_artifact_addresses(found)
+    _check_disk(found)
+    return found
 
 
-def _check_artifact_addresses(values: Mapping[str, Any]) -> None:
+def _check_disk(found: Settings) -> None:
+    logs = LOG_FILES * found.step_log_mb
+    if found.step_log_mb < 1 or found.step_disk_mb <= logs:
+        raise InputError(
+            f"step_disk_mb: {found.step_disk_mb} MB do not hold a step's logs and something beside them",
+            hint=f"{LOG_FILES} files of step_log_mb ({found.step_log_mb}, at least 1) are {logs} MB; give it more",
+        )
+
+
+def _check_artifact_addresses(found: Settings) -> None:
     """Deploy speaks HTTP alone, and so do nodes, unless Nomad fetches for them: it knows more."""
     http = ("http://", "https://")
-    if (put := str(values.get("artifact_url") or "")) and not put.startswith(http):
+    if not found.artifacts.startswith(http):
         raise InputError(
-            f"artifact_url: components are put there by HTTP, which {put!r} is not",
+            f"artifact_url: components are put there by HTTP, which {found.artifact_url!r} is not",
             hint="an address that only Nomad understands is for artifact_fetch_url",
         )
-    fetched = str(values.get("artifact_fetch_url") or "")
-    if fetched and not fetched.startswith(http) and values.get("component_fetch") != "nomad":
+    if not found.fetched_artifacts.startswith(http) and found.component_fetch != "nomad":
         raise InputError(
-            f"artifact_fetch_url: nodes fetch by HTTP, which {fetched!r} is not",
+            f"artifact_fetch_url: nodes fetch by HTTP, which {found.artifact_fetch_url!r} is not",
             hint='component_fetch = "nomad" has Nomad fetch, which knows s3:: and others',
         )
 

@@ -159,7 +159,7 @@ def deprecate(session: Session, name: str, why: str, undo: bool) -> None:
 @click.argument("name", metavar="NAME@VERSION")
 @pass_session
 def delete(session: Session, name: str) -> None:
-    """Delete a version of a component that no flow uses, and its files.
+    """Delete a version of a component that no flow uses, and its files. An image stays in its registry.
 
     \b
     Example:
@@ -167,7 +167,11 @@ def delete(session: Session, name: str) -> None:
     """
     chosen = _chosen(session, name)
     remove(session, chosen)
-    output.emit(session.output, {"deleted": chosen.ref}, lambda: f"{chosen.ref} is deleted")
+    image = str(chosen.location.get("reference", chosen.image))
+    left = f"; its image {image} stays where it is" if image else ""
+    output.emit(
+        session.output, {"deleted": chosen.ref, "image": image or None}, lambda: f"{chosen.ref} is deleted{left}"
+    )
 
 
 def remove(session: Session, chosen: ComponentVersion) -> None:

@@ -42,7 +42,10 @@ def show_json(record: FlowRecord) -> Json:
     }
 
 
-_STEP_FIELDS = ("id", "kind", "component", "state", "replicas", "consumers", "ready", "unacked", "restarts", "ready_s")
+_STEP_FIELDS = (
+    "id", "kind", "component", "state", "replicas", "consumers", "ready", "unacked", "restarts", "ready_s",
+    "memory_mib", "memory_peak_mib",
+)  # fmt: skip
 
 
 def _step_json(step: Json) -> Json:

@@ -182,6 +182,8 @@ def site(settings: Settings) -> Site:
         artifacts=settings.fetched_artifacts,
         fetched_by_nomad=settings.component_fetch == "nomad",
         component_keep_days=settings.component_keep_days,
+        log_mb=settings.step_log_mb,
+        disk_mb=settings.step_disk_mb,
         amqp=_amqp_of_steps(settings),
         driver=settings.step_driver,
         builtin_image=settings.builtin_image,

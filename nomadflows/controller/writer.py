@@ -203,6 +203,7 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
         before = known.get(step.id)
         replicas = (current.job.counts if current.job else {}).get(step.id, 0)
         consumers = queue.consumers if queue else 0
+        memory = (current.job.memory if current.job else {}).get(step.id, before.memory_mib if before else 0)
         steps.append(
             StepStatus(
                 id=step.id,
@@ -222,6 +223,8 @@ def _steps(look: Look, status: Status) -> tuple[StepStatus, ...]:
                 restarts=current.processes.restarts.get(step.id, before.restarts if before else 0),
                 message=_complaint(current.processes, step.id, consuming=bool(queue and queue.consumers)),
                 ready_s=_ready_s(look.seen, before, queue),
+                memory_mib=memory,
+                memory_peak_mib=memory if memory and step.id in current.processes.out_of_memory else None,
             )
         )
     return tuple(steps)

@@ -177,6 +177,8 @@ class StepStatus(_Document):
     restarts: int = 0
     message: str = ""  # why it is not Running, from Nomad's newest task event
     ready_s: float | None = None  # from the last start or wake to its first consumer
+    memory_mib: int = 0  # that each of its processes may use: a limit in containers; 0: not known
+    memory_peak_mib: int | None = None  # of the one whose newest exit was a kill for its memory
 
     @classmethod
     def from_json(cls, data: Json) -> StepStatus:

@@ -53,6 +53,8 @@ class Site:
     fetched_by_nomad: bool = False  # for each process, instead of once a node
     component_keep_days: float = 30.0  # for which nodes keep components that nobody starts; 0: for ever
     webhooks: str = ""  # the gateway as callers of webhooks see it; "": there is none
+    log_mb: int = 5  # of a log file; three are kept of each output
+    disk_mb: int = 50  # for a step's logs and what it writes
     ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
 
 
@@ -119,6 +121,8 @@ def process_values(version: VersionRef, start: Launch, site: Site) -> dict[str, 
         "artifact": start.artifact,
         "checksum": start.checksum,
         "registry": _registry(version, start, site),
+        "log_mb": site.log_mb,
+        "disk_mb": site.disk_mb,
     }
 
 

@@ -24,6 +24,11 @@ def test_nodes_may_fetch_elsewhere_than_deploy_puts():
     assert site(by_nomad).artifacts == "s3::https://s3.example/bucket"
 
 
+def test_a_step_s_logs_and_disk_are_settings():
+    found = site(settings(step_log_mb="20", step_disk_mb="300"))
+    assert (found.log_mb, found.disk_mb) == (20, 300)
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -34,8 +39,10 @@ def test_nodes_may_fetch_elsewhere_than_deploy_puts():
         ),
         ({"artifact_fetch_url": "s3::https://s3.example/bucket"}, "artifact_fetch_url: nodes fetch by HTTP"),
         ({"component_keep_days": "soon"}, "component_keep_days: not a number of days"),
+        ({"step_log_mb": "10"}, "step_disk_mb: 50 MB do not hold"),
+        ({"step_log_mb": "0"}, "step_disk_mb: 50 MB do not hold"),
     ],
 )
-def test_an_address_of_components_that_its_reader_does_not_understand_is_refused(values, said):
+def test_what_does_not_fit_is_refused_by_name(values, said):
     with pytest.raises(InputError, match=said):
         settings(**values)

@@ -58,6 +58,8 @@ def test_the_shape_programs_rely_on() -> None:
         "unacked": 0,
         "restarts": 0,
         "ready_s": None,
+        "memory_mib": 0,
+        "memory_peak_mib": None,
     }
     assert show.show_json(ORDERS) == {
         "workspace": "default",

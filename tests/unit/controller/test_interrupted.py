@@ -48,7 +48,10 @@ def test_a_step_that_ran_out_of_memory_gets_a_new_chance_with_the_resume() -> No
         running(sim)
         for _ in range(3):
             sim.die(sim.live_processes()[1], "OOM Killed")
+            told = sim.live(5, lambda: 256 in {step.memory_peak_mib for step in sim.servers.read_status().steps})
+            assert told, sim.servers.read_status()
             sim.live(5)
+        assert {step.memory_mib for step in sim.servers.read_status().steps} == {256}
         assert sim.live(60, lambda: sim.servers.read_status().state is FlowState.SUSPENDED)
         assert sim.servers.read_status().suspended_for == "OutOfMemory"
         sim.publish()

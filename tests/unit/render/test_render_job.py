@@ -50,6 +50,12 @@ def test_names_come_from_the_version():
     assert env["ELASTICIO_CONTAINER_ID"] == Runtime("${NOMAD_ALLOC_ID}")
 
 
+def test_how_much_is_kept_of_a_step_s_logs_is_the_installation_s_to_say():
+    text = render(STEP, log_mb=20, disk_mb=300)
+    assert "max_file_size = 20\n" in text
+    assert "size = 300\n" in text
+
+
 def test_only_an_error_handler_reads_errors():
     handler = replace(STEP, error_handler=True)
     assert step_env(VERSION, handler, component("sql"), SITE, "/srv/x")["ELASTICIO_INPUT_FORMAT"] == "error"
