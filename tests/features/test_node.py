@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -40,6 +42,10 @@ def step(name: str, use: str, **more: Any) -> Json:
     if "credential" in more:
         found["credential"] = more.pop("credential")
     return {**found, "with": {key: str(value) for key, value in more.items()}} if more else found
+
+
+def _lines(file: Path) -> int:
+    return file.read_text().count("\n") if file.exists() else 0
 
 
 def publish(world: World, flow: FlowRef, channel: Any, reply_to: str) -> Crypto:
@@ -199,6 +205,29 @@ def test_row_11_a_snapshot_outlives_the_process(node_world: World, tmp_path: Pat
     assert node_world.kill_step(flow, "count") == 1
     node_world.send(flow, range(1), step="count")
     node_world.all_arrive(out, range(1, 5))
+
+
+@pytest.mark.slow
+def test_a_listener_made_once_emits_each_event_once_after_its_call_has_ended(node_world: World, tmp_path: Path) -> None:
+    out, calls = tmp_path / "out", tmp_path / "calls"
+    with tempfile.TemporaryDirectory(prefix="nf-", dir="/tmp") as folder:  # addresses of sockets are short
+        address = f"{folder}/s"
+        listen = {**step("listen", "node-probe:listen", socket=address, calls=calls), "min_interval": "100ms"}
+        node_world.start_flow(
+            "listens", {"kind": "realtime", "steps": [listen, step("note", "node-probe:echo", out=out)]}
+        )
+        for number in range(3):
+            # Given some calls more, which all end at once
+            seen = _lines(calls)
+            eventually("calls go by", lambda seen=seen: _lines(calls) > seen + 1)
+            # When an event comes
+            with socket.socket(socket.AF_UNIX) as speaker:
+                speaker.connect(address)
+                speaker.sendall(b"%d" % number)
+                assert speaker.recv(1) == b""
+    # Then each has gone through the flow once, from one process
+    assert node_world.all_arrive(out, range(3)) == {0: 1, 1: 1, 2: 1}
+    assert len(set(calls.read_text().split())) == 1
 
 
 @pytest.mark.slow
