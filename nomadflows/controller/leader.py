@@ -27,8 +27,9 @@ from nomadflows.model.names import VersionRef
 from nomadflows.plan.seen import Rules
 from nomadflows.render.job import Site
 from nomadflows.settings import Settings
+from nomadflows.store import components
 from nomadflows.store.leadership import Leadership
-from nomadflows.store.transaction import LostLeadership, Set
+from nomadflows.store.transaction import LostLeadership
 
 log = structlog.get_logger()
 
@@ -165,13 +166,9 @@ class Leader:
         store.put_snapshot(version.ref, step, value, cas=before.index if before else 0, fence=self._fence)
 
     def _register_components(self) -> None:
-        """Built-in components follow the installed package; a deployed version of the same name stays."""
-        store = self._clients().store
         for component in builtin_components():
-            known = store.component(component.name, component.version)
-            if known is None or (known.location == component.location and known != component):
-                key = store.keys.component(component.name, component.version)
-                store.transact([Set(key, component.to_json(), None)], self._fence)
+            if components.record_builtin(self._clients().store, component, self._fence):
+                log.warning("a built-in component has other code under the same version", component=component.ref)
 
 
 def site(settings: Settings) -> Site:

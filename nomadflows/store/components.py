@@ -3,6 +3,8 @@
 Processes, caches and people's notes know a version by its number. So the highest number a component has had stays on
 record when versions are deleted, and what comes next must be higher than it. Every change of a component's versions
 insists on the record it has read: of two deploys at once one is the first, and the other is measured against it.
+
+Built-in components are part of the installation, and change with it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from nomadflows.model.errors import Conflict, Refused
 from nomadflows.model.semver import semver_key
 from nomadflows.store.documents import Versioned
 from nomadflows.store.store import Store
-from nomadflows.store.transaction import Set
+from nomadflows.store.transaction import Fence, Set
 
 Json = dict[str, Any]
 
@@ -65,6 +67,17 @@ def record(store: Store, component: ComponentVersion) -> None:
             continue
         return
     raise _crowded(component.name)
+
+
+def record_builtin(store: Store, component: ComponentVersion, fence: Fence) -> bool:
+    """What the installed package holds; a deployed component of the same name stays. True if the version is known with
+    other code: it is the installation's code that runs, so the record follows it."""
+    known = store.component(component.name, component.version)
+    if known is not None and (known.location != component.location or known == component):
+        return False
+    key = store.keys.component(component.name, component.version)
+    store.transact([Set(key, component.to_json(), None)], fence)
+    return known is not None and known.digest != component.digest
 
 
 def remove(store: Store, component: ComponentVersion) -> None:

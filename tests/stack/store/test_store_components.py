@@ -7,6 +7,7 @@ import pytest
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import Refused
 from nomadflows.store import Store, components
+from tests.stack.store.harness import until
 
 
 def version(number: str, digest: str = "sha256:a") -> ComponentVersion:
@@ -80,3 +81,28 @@ def test_many_deploys_at_once_are_all_recorded_or_refused_by_the_order_of_versio
         thread.join()
     assert numbers(store)[0] == store.highest_component("shop").value["version"] == "1.3.0"
     assert len(numbers(store)) + len(refused) == 4
+
+
+def test_the_record_of_a_built_in_component_follows_the_installation(store, leadership):
+    fence = leadership()
+    until(lambda: fence.is_leader, 10)
+
+    def shipped(digest: str, number: str = "1.0.0") -> ComponentVersion:
+        return ComponentVersion("files", number, "python", location={"builtin": "files"}, digest=digest)
+
+    assert not components.record_builtin(store, shipped("sha256:a"), fence)
+    assert not components.record_builtin(store, shipped("sha256:a"), fence)
+    assert components.record_builtin(store, shipped("sha256:b"), fence)
+    assert store.component("files", "1.0.0").digest == "sha256:b"
+    assert not components.record_builtin(store, shipped("sha256:c", "1.1.0"), fence)
+    assert [one.digest for one in store.component_versions("files")] == ["sha256:c", "sha256:b"]
+
+
+def test_a_deployed_component_is_not_replaced_by_a_built_in_one(store, leadership):
+    fence = leadership()
+    until(lambda: fence.is_leader, 10)
+    components.record(store, version("1.0.0"))
+    built_in = ComponentVersion("shop", "1.0.0", "python", location={"builtin": "shop"}, digest="sha256:b")
+
+    assert not components.record_builtin(store, built_in, fence)
+    assert store.component("shop", "1.0.0").digest == "sha256:a"
