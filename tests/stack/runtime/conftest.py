@@ -7,12 +7,17 @@ NOMADFLOWS_TEST_RABBITMQ_API name.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.stack.runtime.harness import Harness
+from nomadflows.dependencies import install_node
+from tests.stack.runtime.harness import Harness, NodeHarness
+
+PROBE = Path(__file__).parents[2] / "components/node_probe"
 
 
 @pytest.fixture
@@ -26,4 +31,20 @@ def broker(request: pytest.FixtureRequest) -> SimpleNamespace:
 @pytest.fixture
 def harness(broker: SimpleNamespace, tmp_path) -> Iterator[Harness]:
     with Harness(broker.amqp_uri, broker.rabbitmq_api, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory) -> Path:
+    """Node's library, as a deploy installs it."""
+    folder = tmp_path_factory.mktemp("library")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(PROBE / name, folder)
+    install_node(folder)
+    return folder / "node_modules"
+
+
+@pytest.fixture
+def node(broker: SimpleNamespace, tmp_path, node_modules: Path) -> Iterator[NodeHarness]:
+    with NodeHarness(broker.amqp_uri, broker.rabbitmq_api, tmp_path, node_modules) as made:
         yield made

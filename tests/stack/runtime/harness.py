@@ -108,6 +108,9 @@ class Received(NamedTuple):
 class Harness:
     """A component from source text, its queues, its process."""
 
+    command: tuple[str, ...] = (sys.executable, "-m", "nomadflows.runtime")
+    directory: Path | None = None
+
     def __init__(self, amqp_uri: str, management: str, folder: Path) -> None:
         self.name = f"test-{uuid.uuid4().hex[:8]}"
         self.crypto = wire.Crypto(PASSWORD, IV)
@@ -180,7 +183,7 @@ class Harness:
     def start(self, *, ready: bool = True) -> subprocess.Popen[str]:
         log = (self.folder / "step.log").open("a")
         process = subprocess.Popen(
-            [sys.executable, "-m", "nomadflows.runtime"], env=self.environment(), stdout=log, stderr=log, text=True
+            self.command, cwd=self.directory, env=self.environment(), stdout=log, stderr=log, text=True
         )
         log.close()
         self.processes.append(process)
@@ -275,6 +278,26 @@ class Harness:
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+
+class NodeHarness(Harness):
+    """The same for a component of Node's library, which is installed once a run."""
+
+    command = ("node", "node_modules/elasticio-sailor-nodejs/run.js")
+
+    def __init__(self, amqp_uri: str, management: str, folder: Path, modules: Path) -> None:
+        super().__init__(amqp_uri, management, folder)
+        self.amqp_uri += "?frameMax=131072&heartbeat=30"
+        self.directory = folder / "component"
+        self.directory.mkdir()
+        (self.directory / "node_modules").symlink_to(modules)
+
+    def component(self, source: str) -> None:
+        """The source of a module, in JavaScript."""
+        assert self.directory is not None
+        (self.directory / "under_test.js").write_text(textwrap.dedent(source))
+        descriptor = {"title": "T", "actions": {"act": {"title": "A", "main": "./under_test.js"}}}
+        (self.directory / "component.json").write_text(json.dumps(descriptor))
 
 
 def until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 10) -> None:
