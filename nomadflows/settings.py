@@ -128,7 +128,16 @@ class Settings:
     @property
     def artifacts(self) -> str:
         """Base address of packed components, for who puts them there."""
-        return (self.artifact_url or f"{self.component_api}/artifacts").rstrip("/")
+        return (self.artifact_url or self._own_artifacts).rstrip("/")
+
+    @property
+    def keeps_artifacts(self) -> bool:
+        """Whether the component API is the store."""
+        return self.artifacts == self._own_artifacts
+
+    @property
+    def _own_artifacts(self) -> str:
+        return f"{self.component_api}/artifacts"
 
     @property
     def fetched_artifacts(self) -> str:

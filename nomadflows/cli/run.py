@@ -11,6 +11,7 @@ from nomadflows.cli import output
 from nomadflows.cli.flow_define import file_argument, read_definition
 from nomadflows.cli.flow_logs import follow
 from nomadflows.cli.flow_state import existing, outcome
+from nomadflows.cli.freshness import warn
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.cli.wait import DEFAULT_S, Goal, wait_for
 from nomadflows.model.errors import InputError
@@ -66,6 +67,7 @@ def run(
     ref = session.ref(definition.flow)
     applied = requests.apply(session.store, ref, definition.to_json(), by=session.user)
     click.echo(f"{ref}: {'applied' if applied.changed else 'unchanged'}", err=True)
+    warn(session.store, definition.to_json())
     if applied.draft:
         number = requests.publish(session.store, ref, by=session.user)
         click.echo(f"{ref}: version {number} published", err=True)

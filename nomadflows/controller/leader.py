@@ -63,7 +63,7 @@ class Leader:
             Inbox(self._clients, self._queue, self._versions, self._scheduler, fence),
             NomadEvents(self._clients, self._queue),
             Sweep(self._clients, self._queue, self._known_workspaces),
-            *([] if settings.artifact_url else [ForgottenArtifacts(self._clients, Shelf(settings.artifact_folder))]),
+            *([ForgottenArtifacts(self._clients, Shelf(settings.artifact_folder))] if settings.keeps_artifacts else []),
         ]
         self._workers = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(WORKERS)]
 

@@ -20,6 +20,7 @@ from nomadflows.artifact.signature import HEADER, sign
 from nomadflows.cli.root import run
 from nomadflows.model.component import ComponentVersion
 from nomadflows.store import requests
+from tests.fileserver import FileServer
 from tests.world import World, eventually
 
 pytestmark = pytest.mark.stack
@@ -108,6 +109,26 @@ def test_nomad_may_fetch_it_for_each_process(world: World, tmp_path: Path) -> No
     word, place = hear(world, flow, out, 1)
     assert (word, place.name, place.parent.name) == ("installed", "component", "local")
     assert not (world.settings.cache_folder / "by-nomad").exists()
+
+
+@pytest.mark.slow
+def test_components_may_lie_on_any_server_that_takes_and_gives_files(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with FileServer() as server:
+        monkeypatch.setenv("NOMADFLOWS_ARTIFACT_URL", server.base)
+        world.start_controller()
+        world.someone_leads()
+        made = deployed(world, folder_with_a_wheel(tmp_path, "elsewhere"))
+        assert list(server.files) == [f"/{made.location['artifact']}.tar.gz"]
+        flow = world.start_flow("elsewhere", one_step("elsewhere", out))
+        assert hear(world, flow, out, 1)[0] == "installed"
+        world.stop_flow(flow)
+        deployed(world, folder_with_a_wheel(tmp_path, "elsewhere", "1.0.1"))
+        assert run(["component", "delete", made.ref]) == 0
+        assert f"/{made.location['artifact']}.tar.gz" not in server.files
+        assert not list(world.settings.artifact_folder.glob(f"{made.location['artifact']}*"))
 
 
 def test_the_store_takes_only_what_is_signed_and_harmless(world: World) -> None:

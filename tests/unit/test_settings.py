@@ -24,6 +24,13 @@ def test_nodes_may_fetch_elsewhere_than_deploy_puts():
     assert site(by_nomad).artifacts == "s3::https://s3.example/bucket"
 
 
+def test_the_component_api_is_the_store_also_where_it_is_named():
+    api = {"component_api": "http://10.0.0.1:8646"}
+    assert settings(**api).keeps_artifacts
+    assert settings(**api, artifact_url="http://10.0.0.1:8646/artifacts/").keeps_artifacts
+    assert not settings(**api, artifact_url="http://10.0.0.2/artifacts").keeps_artifacts
+
+
 def test_a_step_s_logs_and_disk_are_settings():
     found = site(settings(step_log_mb="20", step_disk_mb="300"))
     assert (found.log_mb, found.disk_mb) == (20, 300)
