@@ -20,17 +20,17 @@ class Right(StrEnum):
     EDIT_FLOWS = "change flows"  # drafts, versions, snapshots, delete and restore
     RUN_FLOWS = "start and stop flows"  # and suspend, resume, run now
     DELETE_FOR_GOOD = "delete flows for good"
-    EDIT_CREDENTIALS = "set credentials"
+    EDIT_CREDENTIALS = "set and delete credentials"
     EDIT_MEMBERS = "change members"
-    EDIT_WORKSPACE = "change the workspace"
+    EDIT_WORKSPACE = "change or delete the workspace"
 
 
-_INTEGRATOR: Final = frozenset({Right.READ, Right.EDIT_FLOWS, Right.RUN_FLOWS})
+_INTEGRATOR: Final = frozenset({Right.READ, Right.EDIT_FLOWS, Right.RUN_FLOWS, Right.EDIT_CREDENTIALS})
 
 RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.GUEST: frozenset({Right.READ}),
     Role.INTEGRATOR: _INTEGRATOR,
-    Role.OWNER: _INTEGRATOR | {Right.DELETE_FOR_GOOD, Right.EDIT_CREDENTIALS, Right.EDIT_MEMBERS, Right.EDIT_WORKSPACE},
+    Role.OWNER: _INTEGRATOR | {Right.DELETE_FOR_GOOD, Right.EDIT_MEMBERS, Right.EDIT_WORKSPACE},
 }
 
 

@@ -15,7 +15,7 @@ from nomadflows.store.request import insist
 from nomadflows.store.store import Store
 from nomadflows.store.transaction import Delete, Set
 
-_LONGEST_NOTE: Final = 200
+LONGEST_NOTE: Final = 200
 
 
 def find(store: Store, name: str) -> Versioned[User] | None:
@@ -52,6 +52,12 @@ def remove_role(store: Store, name: str, workspace: str) -> User:
     return _write(store, known, known.value.with_role(workspace, None))
 
 
+def forget_role(store: Store, name: str, workspace: str) -> None:
+    """Of a workspace that is deleted: it needs no owner any more."""
+    known = existing_member(store, name, workspace)
+    _write(store, known, known.value.with_role(workspace, None))
+
+
 def delete(store: Store, name: str) -> None:
     """Forget a user with all roles and keys. The keys end at once."""
     known = existing(store, name)
@@ -60,8 +66,8 @@ def delete(store: Store, name: str) -> None:
 
 def create_key(store: Store, name: str, *, by: str, note: str = "") -> tuple[str, str]:
     """A key's id and the key itself, which nobody can read again."""
-    if len(note) > _LONGEST_NOTE:
-        raise InputError(f"a note of {len(note)} characters; allowed: {_LONGEST_NOTE}")
+    if len(note) > LONGEST_NOTE:
+        raise InputError(f"a note of {len(note)} characters; allowed: {LONGEST_NOTE}")
     known = existing(store, name)
     key_id, key = new_key()
     kept = ApiKey(digest(key), at=timestamp(utc_now()), by=by, note=note)

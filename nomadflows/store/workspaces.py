@@ -9,7 +9,9 @@ from nomadflows.model.errors import InputError, NotFound, Refused
 from nomadflows.model.limits import Holding, holding, written
 from nomadflows.model.names import WORKSPACE
 from nomadflows.model.states import WorkspaceType
+from nomadflows.store import users
 from nomadflows.store.store import Store
+from nomadflows.store.transaction import Delete
 
 Json = dict[str, Any]
 
@@ -43,6 +45,31 @@ def change(store: Store, name: str, *, type_: WorkspaceType | None, limits: Limi
     if limits:
         document["limits"] = _changed(document.get("limits", {}), limits, "workspace")
     store.put_workspace(name, document, cas=found.index if found else 0)
+
+
+def check_empty(store: Store, name: str) -> None:
+    """Refused while it holds flows, those that can be restored included: nothing of them may be left in the servers."""
+    if name == DEFAULT:
+        raise Refused(f"workspace {name} cannot be deleted: it is there without being made")
+    if found := store.flow_refs(name):
+        raise Refused(
+            f"workspace {name} holds {len(found)} flows, such as {found[0].flow}", hint="stop and delete them first"
+        )
+    if deleted := store.deleted_refs(name):
+        raise Refused(
+            f"workspace {name} holds {len(deleted)} deleted flows that can be restored, such as {deleted[0].flow}",
+            hint="`nomadflows flow delete --for-good` ends that",
+        )
+
+
+def remove(store: Store, name: str, *, by: str) -> None:
+    """Its document and its members' roles; last the one of whoever does it, so that it can be done again."""
+    check_empty(store, name)
+    found = store.workspace(name)
+    if found is not None:
+        store.transact([Delete(store.keys.workspace(name), found.index)])
+    for user in sorted(users.members(store, name), key=lambda user: user.name == by):
+        users.forget_role(store, user.name, name)
 
 
 def change_installation(store: Store, limits: Limits) -> None:

@@ -13,6 +13,7 @@ from nomadflows.gateway.rest.shapes import Links, ListQuery, Many, OfWorkspace, 
 from nomadflows.model.errors import NotFound, Refused
 from nomadflows.model.names import CREDENTIAL
 from nomadflows.model.roles import Right
+from nomadflows.store.credential_use import check_unused
 
 CREDENTIALS: Final = f"{PREFIX}/credentials"
 CREDENTIAL_PATH: Final = f"{CREDENTIALS}/{{credential}}"
@@ -94,6 +95,12 @@ def change_credential(call: Call) -> One[Credential]:
     return One(data=_credential(call, name, sorted(keys)))
 
 
+def delete_credential(call: Call) -> None:
+    name = _name(call)
+    check_unused(call.store, call.workspace, name)
+    call.vault.delete_credential(call.workspace, name)
+
+
 def _name(call: Call) -> str:
     name = call.path["credential"].partition(".")[2]
     if not CREDENTIAL.fullmatch(name):
@@ -126,5 +133,6 @@ OPERATIONS: Final = (
     Operation("POST", CREDENTIALS, "create_credential", "A new credential", create_credential, Right.EDIT_CREDENTIALS, One[Credential], HTTPStatus.CREATED, takes=NewCredential),
     Operation("GET", CREDENTIAL_PATH, "get_credential", "What a credential holds, without the values", get_credential, Right.READ, One[Credential]),
     Operation("PATCH", CREDENTIAL_PATH, "change_credential", "Other keys for a credential, as a whole", change_credential, Right.EDIT_CREDENTIALS, One[Credential], takes=ChangedCredential),
+    Operation("DELETE", CREDENTIAL_PATH, "delete_credential", "Delete a credential that no flow needs", delete_credential, Right.EDIT_CREDENTIALS, None, HTTPStatus.NO_CONTENT),
 )
 # fmt: on

@@ -30,13 +30,14 @@ FLOWS: Final = f"{PREFIX}/flows"
 FLOW: Final = f"{FLOWS}/{{flow}}"
 DELETED: Final = f"{FLOWS}/deleted"
 
-Sort = Literal["name", "-name", "created_at", "-created_at"]
+Sort = Literal["name", "-name", "created_at", "-created_at", "updated_at", "-updated_at"]
 
 
 class FlowQuery(ListQuery):
     status: Annotated[FlowStatus | None, Field(alias="filter[status]", description="What is wanted of it.")] = None
     type: Annotated[FlowType | None, Field(alias="filter[type]")] = None
     has_draft: Annotated[bool | None, Field(alias="filter[has_draft]")] = None
+    user: Annotated[str | None, Field(alias="filter[user]", description="Who last said what is wanted.")] = None
     search: Annotated[str, Field(description="Part of the name, in any case.")] = ""
     sort: Sort = "name"
 
@@ -111,6 +112,7 @@ def _wanted(query: FlowQuery, record: FlowRecord) -> bool:
         and query.status in {None, WANTED[record.desired.value.state]}
         and query.type in {None, TYPES[record.meta.value.kind]}
         and query.has_draft in {None, record.has_draft}
+        and query.user in {None, record.desired.value.by}
     )
 
 
@@ -118,6 +120,8 @@ def _sorted(query: FlowQuery, records: list[FlowRecord]) -> list[FlowRecord]:
     """They come sorted by name."""
     if query.sort.endswith("created_at"):
         records = sorted(records, key=lambda record: record.meta.value.created)
+    if query.sort.endswith("updated_at"):
+        records = sorted(records, key=lambda record: record.desired.value.at)
     return records[::-1] if query.sort.startswith("-") else records
 
 

@@ -35,6 +35,7 @@ _PATH_PARAMETERS: Final = {
     "flow": "A flow's id: <workspace>.<flow>.",
     "workspace": "A workspace's name.",
     "user": "A user's name.",
+    "key": "A key's id.",
     "version": "A version's number.",
     "step": "A step's id.",
     "component": "A component's name.",

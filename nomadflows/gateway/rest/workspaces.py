@@ -9,8 +9,9 @@ from pydantic import Field
 
 from nomadflows.gateway.rest.operation import PREFIX, Call, Operation
 from nomadflows.gateway.rest.problems import Forbidden, same_id
-from nomadflows.gateway.rest.shapes import Links, Many, One, Paged, Shape, page_of
+from nomadflows.gateway.rest.shapes import All, Links, Many, One, Order, Paged, Shape, page_of
 from nomadflows.model.errors import Refused
+from nomadflows.model.names import vhost
 from nomadflows.model.roles import Right, Role, may_create_workspaces
 from nomadflows.model.states import WorkspaceType
 from nomadflows.model.users import User
@@ -21,6 +22,7 @@ Json = dict[str, Any]
 WORKSPACES: Final = f"{PREFIX}/workspaces"
 WORKSPACE: Final = f"{WORKSPACES}/{{workspace}}"
 MEMBERS: Final = f"{WORKSPACE}/members"
+KEYS: Final = f"{PREFIX}/users/me/keys"
 MEMBER: Final = f"{MEMBERS}/{{user}}"
 
 
@@ -124,6 +126,35 @@ class UserResource(Shape):
     attributes: UserAttributes
 
 
+class NewKeyAttributes(Shape):
+    note: Annotated[str, Field(max_length=users.LONGEST_NOTE, description="What it is for.")] = ""
+
+
+class ListedKeyAttributes(Shape):
+    created_at: str
+    note: str
+
+
+class Key(Shape):
+    id: str
+    type: Literal["key"]
+    links: Links
+    attributes: ListedKeyAttributes
+
+
+class CreatedKeyAttributes(ListedKeyAttributes):
+    """`key` is what HTTP Basic takes for a password. It is shown this once."""
+
+    key: Annotated[str, Field(repr=False)]
+
+
+class CreatedKey(Shape):
+    id: str
+    type: Literal["key"]
+    links: Links
+    attributes: CreatedKeyAttributes
+
+
 class WorkspaceQuery(Paged):
     """A page of workspaces, or of members."""
 
@@ -155,6 +186,15 @@ def change_workspace(call: Call) -> One[Workspace]:
     limits: Json = asked.queues.model_dump(exclude_unset=True)
     workspaces.change(call.store, call.workspace, type_=asked.type, limits=limits)
     return get_workspace(call)
+
+
+def delete_workspace(call: Call) -> None:
+    """Its credentials and its vhost go too. Its namespace in Nomad stays, empty."""
+    workspaces.check_empty(call.store, call.workspace)
+    for name in call.vault.credential_names(call.workspace):
+        call.vault.delete_credential(call.workspace, name)
+    call.broker.management.delete_vhost(vhost(call.workspace))
+    workspaces.remove(call.store, call.workspace, by=call.by)
 
 
 def _workspace(call: Call, name: str, user: User) -> Workspace:
@@ -204,16 +244,45 @@ def get_me(call: Call) -> One[UserResource]:
     return One(data=UserResource(id=call.by, type="user", attributes=attributes))
 
 
+def list_keys(call: Call) -> All[Key]:
+    return All(data=[_key(call, key_id) for key_id in call.user.keys])
+
+
+def create_key(call: Call) -> One[CreatedKey]:
+    key_id, key = users.create_key(call.store, call.by, by=call.by, note=call.body.data.attributes.note)
+    kept = users.existing(call.store, call.by).value.keys[key_id]
+    attributes = CreatedKeyAttributes(created_at=kept.at, note=kept.note, key=key)
+    return One(data=CreatedKey(id=key_id, type="key", links=_key_links(key_id), attributes=attributes))
+
+
+def revoke_key(call: Call) -> None:
+    users.revoke_key(call.store, call.by, call.path["key"])
+
+
+def _key(call: Call, key_id: str) -> Key:
+    kept = call.user.keys[key_id]
+    attributes = ListedKeyAttributes(created_at=kept.at, note=kept.note)
+    return Key(id=key_id, type="key", links=_key_links(key_id), attributes=attributes)
+
+
+def _key_links(key_id: str) -> Links:
+    return Links(self=f"{KEYS}/{key_id}")
+
+
 # fmt: off
 OPERATIONS: Final = (
     Operation("GET", WORKSPACES, "list_workspaces", "The workspaces one is a member of", list_workspaces, None, Many[Workspace], query=WorkspaceQuery),
     Operation("POST", WORKSPACES, "create_workspace", "A new workspace; for owners of one", create_workspace, None, One[Workspace], HTTPStatus.CREATED, takes=NewWorkspace),
     Operation("GET", WORKSPACE, "get_workspace", "One workspace", get_workspace, Right.READ, One[Workspace]),
     Operation("PATCH", WORKSPACE, "change_workspace", "Its type, or how much queues hold", change_workspace, Right.EDIT_WORKSPACE, One[Workspace], takes=ChangedWorkspace),
+    Operation("DELETE", WORKSPACE, "delete_workspace", "Delete a workspace without flows, with its credentials", delete_workspace, Right.EDIT_WORKSPACE, None, HTTPStatus.NO_CONTENT),
     Operation("GET", MEMBERS, "list_members", "Its members", list_members, Right.READ, Many[Member], query=WorkspaceQuery),
     Operation("POST", MEMBERS, "add_member", "A new member", add_member, Right.EDIT_MEMBERS, One[Member], HTTPStatus.CREATED, takes=WrittenMember),
     Operation("PATCH", MEMBER, "change_member", "Another role for a member", change_member, Right.EDIT_MEMBERS, One[Member], takes=WrittenMember),
     Operation("DELETE", MEMBER, "remove_member", "A member no more", remove_member, Right.EDIT_MEMBERS, None, HTTPStatus.NO_CONTENT),
+    Operation("GET", KEYS, "list_keys", "One's own keys, without the keys", list_keys, None, All[Key]),
+    Operation("POST", KEYS, "create_key", "A new key of one's own, shown this once", create_key, None, One[CreatedKey], HTTPStatus.CREATED, takes=Order[NewKeyAttributes]),
+    Operation("DELETE", f"{KEYS}/{{key}}", "revoke_key", "End a key of one's own", revoke_key, None, None, HTTPStatus.NO_CONTENT),
     Operation("GET", f"{PREFIX}/users/me", "get_me", "Oneself: roles and keys", get_me, None, One[UserResource]),
 )
 # fmt: on

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from nomadflows.clients import connect
+from nomadflows.gateway.rest.application import Rest
 from nomadflows.model.component import ComponentVersion
+from nomadflows.model.names import FlowRef, vhost
 from nomadflows.model.roles import Role
 from nomadflows.settings import Settings
-from nomadflows.store import Store
+from nomadflows.store import Store, requests
+from nomadflows.store.deletion import purge
 from tests.stack.rest.conftest import Api, ask, key_of
 
 pytestmark = pytest.mark.stack
@@ -62,6 +65,66 @@ def test_a_credential_goes_in_and_never_comes_out(owner: Api, guest: Api, settin
     assert "hush" not in wrong.text
     for unknown in ("nothing", "_flows", "..", "*", "%2a"):
         assert guest("GET", f"/credentials/{settings.workspace}.{unknown}").status_code == 404
+
+
+def test_a_credential_in_use_stays(
+    owner: Api, integrator: Api, guest: Api, settings: Settings, ref: FlowRef, store: Store
+) -> None:
+    path = f"/credentials/{settings.workspace}.crm"
+    # Integrators set and delete credentials, as on elastic.io
+    integrator.send("POST", "/credentials", credential(settings.workspace, password="x"), 201)
+    definition = {"flow": "orders", "steps": [{"id": "tick", "use": "timer:timer", "credential": "crm"}]}
+    requests.apply(store, ref, definition, by="anna")
+    assert "orders (draft)" in owner.send("DELETE", path, {}, 409)["errors"][0]["detail"]
+    requests.publish(store, ref, by="anna")
+    assert "orders (version 2)" in owner.send("DELETE", path, {}, 409)["errors"][0]["detail"]
+    guest.send("DELETE", path, {}, 403)
+    requests.apply(store, ref, definition | {"steps": [{"id": "tick", "use": "timer:timer"}]}, by="anna")
+    requests.publish(store, ref, by="anna")
+    integrator.send("DELETE", path, {}, 204)
+    integrator.send("DELETE", path, {}, 404)
+    assert connect(settings).vault.read_credential(settings.workspace, "crm") is None
+
+
+def test_a_workspace_is_deleted_when_no_flow_is_left(
+    owner: Api, integrator: Api, settings: Settings, ref: FlowRef, store: Store
+) -> None:
+    path, clients = f"/workspaces/{settings.workspace}", connect(settings)
+    clients.broker.ensure_vhost(settings.workspace)
+    owner.send("POST", "/credentials", credential(settings.workspace, password="x"), 201)
+    integrator.send("DELETE", path, {}, 403)
+    assert "orders" in owner.send("DELETE", path, {}, 409)["errors"][0]["detail"]
+    requests.delete(store, ref, by="anna")
+    assert "can be restored" in owner.send("DELETE", path, {}, 409)["errors"][0]["detail"]
+    mark = store.deleted_flow(ref)
+    assert mark is not None
+    purge(store, ref, mark, fence=None)
+    owner.send("DELETE", path, {}, 204)
+    owner.get(path, 404)
+    integrator.get(path, 404)
+    assert clients.vault.credential_names(settings.workspace) == []
+    assert clients.broker.management.vhost(vhost(settings.workspace)) is None
+    clients.broker.close()
+
+
+def test_the_workspace_that_is_there_without_being_made_stays(app: Rest, store: Store) -> None:
+    mighty = Api(app, key_of(store, "dora@example.com", "default", Role.OWNER))
+    mighty.send("DELETE", "/workspaces/default", {}, 409)
+
+
+def test_keys_of_one_s_own(guest: Api) -> None:
+    made = guest.post("/users/me/keys", {"note": "laptop"}, 201)["data"]
+    other = Api(guest.app, (guest.auth[0], made["attributes"]["key"]))
+    listed = other("GET", "/users/me/keys")
+    assert {one["id"]: one["attributes"]["note"] for one in listed.json()["data"]}[made["id"]] == "laptop"
+    assert made["attributes"]["key"] not in listed.text
+    guest.send("DELETE", f"/users/me/keys/{made['id']}", {}, 204)
+    other.get("/users/me", 401)
+    guest.send("DELETE", f"/users/me/keys/{made['id']}", {}, 404)
+    guest.post("/users/me/keys", {"note": "x" * 201}, 400)
+    for _ in range(19):
+        guest.post("/users/me/keys", {}, 201)
+    guest.post("/users/me/keys", {}, 409)
 
 
 def test_workspaces(owner: Api, guest: Api, settings: Settings, store: Store) -> None:

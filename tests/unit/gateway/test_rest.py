@@ -75,4 +75,5 @@ def test_the_document_refers_to_nothing_that_it_lacks() -> None:
 
 def test_every_operation_that_writes_needs_a_right_that_guests_lack() -> None:
     writes = {operation.name: operation.needs for operation in OPERATIONS if operation.method != "GET"}
-    assert {name for name, right in writes.items() if right in {None, Right.READ}} == {"create_workspace"}
+    own = {"create_workspace", "create_key", "revoke_key"}
+    assert {name for name, right in writes.items() if right in {None, Right.READ}} == own

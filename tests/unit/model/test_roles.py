@@ -7,14 +7,14 @@ import pytest
 from nomadflows.model.roles import Right, Role, may, may_create_workspaces
 
 TABLE = """
-                       owner  integrator  guest  nobody
-read                   yes    yes         yes    -
-change flows           yes    yes         -      -
-start and stop flows   yes    yes         -      -
-delete flows for good  yes    -           -      -
-set credentials        yes    -           -      -
-change members         yes    -           -      -
-change the workspace   yes    -           -      -
+                                owner  integrator  guest  nobody
+read                            yes    yes         yes    -
+change flows                    yes    yes         -      -
+start and stop flows            yes    yes         -      -
+delete flows for good           yes    -           -      -
+set and delete credentials      yes    yes         -      -
+change members                  yes    -           -      -
+change or delete the workspace  yes    -           -      -
 """
 
 
