@@ -64,7 +64,7 @@ def dead(
             output.emit(session.output, {"dropped": count}, lambda: f"{ref}: {repair.messages(count)} dropped")
             return
     if len(records) == 1:
-        repair.show(session, wanted[0])
+        repair.show(session, repair.bodies_of(session, ref, crypto).shown(wanted[0]))
     else:
         repair.list_records(session, wanted)
 
@@ -81,7 +81,8 @@ def _replay(session: Session, ref: FlowRef, shelf: Shelf, crypto: Crypto, wanted
     """Their errors leave the other list, so that `flow retry` does not give the same again."""
     taker = repair.taker_of(session, ref, crypto)
     errors = (error_record(kept, crypto) for kept in shelf.look(ref.errors_queue))
-    made = repair.possible(paired(wanted, errors), lambda record: again(taker, record))
+    bodies = repair.bodies_of(session, ref, crypto)
+    made = repair.possible(paired(wanted, errors), lambda record: bodies.checked(again(taker, record)))
     return repair.give(shelf, taker.version.exchange, made)
 
 

@@ -43,7 +43,8 @@ def errors(session: Session, *, flow: str, record: str, step: str, execution: st
         found = repair.of_step((error_record(kept, crypto) for kept in shelf.look(ref.errors_queue)), step)
     found = [one for one in found if execution in {"", one.thread}]
     if record:
-        repair.show(session, repair.chosen(found, [record])[0])
+        bodies = repair.bodies_of(session, ref, crypto)
+        repair.show(session, bodies.shown(repair.chosen(found, [record])[0]))
     elif each:
         repair.list_records(session, found)
     else:
@@ -93,7 +94,8 @@ def retry(
         mended = _json(body) if body else AS_IT_WAS
         taker = repair.taker_of(session, ref, crypto)
         dead = (dead_record(kept, crypto, ref) for kept in shelf.look(ref.dead_queue))
-        made = repair.possible(paired(wanted, dead), lambda record: again(taker, record, mended, start))
+        bodies = repair.bodies_of(session, ref, crypto)
+        made = repair.possible(paired(wanted, dead), lambda record: bodies.checked(again(taker, record, mended, start)))
         count = repair.give(shelf, taker.version.exchange, made)
     output.emit(session.output, {"retried": count}, lambda: f"{ref}: {repair.messages(count)} retried")
 

@@ -13,6 +13,7 @@ from nomadflows.broker.address import Address
 from nomadflows.broker.kept import Shelf
 from nomadflows.broker.wire import Crypto
 from nomadflows.cli import output
+from nomadflows.cli.bodies import Bodies
 from nomadflows.cli.flow_state import existing
 from nomadflows.cli.records import Record
 from nomadflows.cli.replay import Again, Taker
@@ -21,6 +22,7 @@ from nomadflows.model.errors import NotFound, Refused
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import expand
 from nomadflows.model.names import FlowRef
+from nomadflows.objects.client import ObjectReader
 
 STEP: Final = click.option("--step", default="", metavar="ID", help="Only of this step.")
 
@@ -35,6 +37,12 @@ def shelf_of(session: Session, ref: FlowRef) -> Iterator[Shelf]:
 def crypto_of(session: Session, ref: FlowRef) -> Crypto:
     secret = session.vault.flow_secret(ref)
     return Crypto(secret.crypto_password, secret.crypto_iv)
+
+
+def bodies_of(session: Session, ref: FlowRef, crypto: Crypto) -> Bodies:
+    settings = session.settings
+    reader = ObjectReader(settings.component_api, session.vault.object_key, settings.timeout)
+    return Bodies(reader, ref.workspace, crypto)
 
 
 def taker_of(session: Session, ref: FlowRef, crypto: Crypto) -> Taker:
@@ -104,7 +112,8 @@ def show(session: Session, record: Record) -> None:
         names = ("id", "step", "version", "at", "thread", "name", "message")
         facts = output.fields([(name, getattr(record, name)) for name in names])
         shown = json.dumps(record.input, indent=2, ensure_ascii=False) if record.input is not None else record.problem
-        return "\n\n".join(part for part in (facts, record.stack, f"input:\n{shown}") if part)
+        missing = f"missing: {record.problem}" if record.problem and record.input is not None else ""
+        return "\n\n".join(part for part in (facts, record.stack, f"input:\n{shown}", missing) if part)
 
     output.emit(session.output, record.to_json(), text)
 

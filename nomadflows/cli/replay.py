@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nomadflows.broker.topology import takes
-from nomadflows.broker.wire import Crypto, Outgoing, WireError, retry, retry_error
+from nomadflows.broker.wire import OBJECT_HEADER, Crypto, Outgoing, WireError, retry, retry_error
 from nomadflows.cli.records import Record
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.graph import RunStep, ancestors
@@ -53,13 +53,14 @@ class Again:
     records: tuple[Record, ...]
     key: str
     message: Outgoing = field(repr=False)
+    content: Json = field(default_factory=dict, repr=False)  # what is in the message, where it is a step's input
 
 
 def again(taker: Taker, record: Record, body: Any = AS_IT_WAS, step: str = "") -> Again:
     """The message a record tells of, for the step that failed on it or for an earlier `step`. Refused, with the reason,
     if there is no such message."""
     start = begin(taker, record, step)
-    content = start.content if body is AS_IT_WAS else {**start.content, "body": body}
+    content = start.content if body is AS_IT_WAS else _with_body(start.content, body)
     if taker.step(start.step).error_handler:
         message = _error_again(taker.crypto, content)
     else:
@@ -73,7 +74,13 @@ def again(taker: Taker, record: Record, body: Any = AS_IT_WAS, step: str = "") -
             previous_step=start.previous,
         )
     twin = (record.twin,) if record.twin else ()
-    return Again((record, *twin), input_key(start.step), message)
+    return Again((record, *twin), input_key(start.step), message, content)
+
+
+def _with_body(content: Json, body: Any) -> Json:
+    """The step is not to look for another one in the object store."""
+    headers = {name: value for name, value in (content.get("headers") or {}).items() if name != OBJECT_HEADER}
+    return {**content, "body": body, "headers": headers} if "headers" in content else {**content, "body": body}
 
 
 def routed_again(taker: Taker, record: Record) -> Again:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -18,6 +18,8 @@ from nomadflows.objects.store import Facts, ObjectStore
 log = structlog.get_logger()
 
 Json = dict[str, Any]
+
+MOST_BYTES: Final = 64 << 20  # of an answer, which is in memory as a whole
 
 
 class Kept(NamedTuple):
@@ -43,7 +45,7 @@ class HookObjects:
         await asyncio.to_thread(self._drop, workspace, ids)
 
     async def body(self, workspace: str, crypto: Crypto, object_id: str) -> Any:
-        """The body of a message that lies in the store. WireError if there is none."""
+        """The body of a message that lies in the store. WireError if there is none, or one that is too large."""
         return await asyncio.to_thread(self._body, workspace, crypto, object_id)
 
     def _keep(self, workspace: str, files: Sequence[File]) -> Kept:
@@ -80,6 +82,8 @@ class HookObjects:
         if found is None:
             raise WireError(f"its body {object_id} is not in the object store")
         with found:
+            if found.size > MOST_BYTES:
+                raise WireError(f"its body has more than {MOST_BYTES} bytes")
             return decrypt_json(crypto, found.file.read())
 
 

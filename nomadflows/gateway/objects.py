@@ -100,7 +100,8 @@ class Objects:
         if version is not None:
             return version.api_user
         named = Object(request.query_params.get("workspace", ""), request.path_params.get("id", ""))
-        if named.id and self._addresses.is_signed(request.method, named, request.query_params):
+        method = "GET" if request.method == "HEAD" else request.method
+        if named.id and self._addresses.is_signed(method, named, request.query_params):
             return named.workspace
         raise Refusal(401, "neither a step's token nor a signed address")
 

@@ -75,7 +75,7 @@ class Call:
         elif isinstance(item, SnapshotUpdate):
             self._update_snapshot(item.changes)
         elif isinstance(item, HttpReply):
-            self._http_reply({"statusCode": item.status, "body": item.body, "headers": item.headers})
+            return self._http_reply({"statusCode": item.status, "body": item.body, "headers": item.headers})
         elif item is not None:
             raise TypeError(f"process gave {type(item).__name__} where a message or a dict belongs")
         return None
@@ -97,25 +97,24 @@ class Call:
             if "id" in content:  # a message that is passed on is a new one
                 content["id"] = message_id
         self._passthrough.add_to(content)
+        return self._send(routing_key, content, str(message_id), self._step.settings.protocol)
+
+    def _send(self, routing_key: str, content: Json, message_id: str, protocol: int) -> Rest:
         plain = wire.to_json(content)
         moving = self._step.objects.before_emitting(content, len(plain))
+        headers: wire.Headers = {"messageId": message_id, "protocolVersion": protocol}
         if moving is None:
-            self._publish_data(routing_key, plain, str(message_id))
+            self._publish(routing_key, wire.seal(self._step.crypto, plain, protocol), headers)
             return None
-        return lambda: self._publish_moved(moving, routing_key, content, str(message_id))
+        return lambda: self._send_moved(moving, routing_key, content, headers)
 
-    def _publish_moved(self, moving: Callable[[], None], routing_key: str, content: Json, message_id: str) -> None:
+    def _send_moved(self, moving: Callable[[], None], routing_key: str, content: Json, headers: wire.Headers) -> None:
         try:
             moving()
         except ObjectError as error:
             self.error(error)
         else:
-            self._publish_data(routing_key, wire.to_json(content), message_id)
-
-    def _publish_data(self, routing_key: str, plain: bytes, message_id: str) -> None:
-        protocol = self._step.settings.protocol
-        body = wire.seal(self._step.crypto, plain, protocol)
-        self._publish(routing_key, body, {"messageId": message_id, "protocolVersion": protocol})
+            self._publish(routing_key, wire.encode(self._step.crypto, content, headers["protocolVersion"]), headers)
 
     def error(self, error: Any) -> None:
         """An error record, and a copy for whoever waits for a reply. The message goes to the dead letters."""
@@ -181,16 +180,13 @@ class Call:
     def _end(self, _value: Any) -> None:
         """Node's components say it after their last output; here that is when `process` returns."""
 
-    def _http_reply(self, reply: Any) -> None:
+    def _http_reply(self, reply: Any) -> Rest:
+        """A large one goes through the object store too, as a message does: the gateway knows."""
         reply_to = self._amqp_headers.get("reply_to")
         if not reply_to:
             self.error(RuntimeError("httpReply without reply_to: nobody waits for an answer to this message"))
-            return
-        self._publish(
-            str(reply_to),
-            wire.encode(self._step.crypto, dict(reply), 1),
-            {"messageId": wire.new_id(), "protocolVersion": 1},
-        )
+            return None
+        return self._send(str(reply_to), dict(reply), wire.new_id(), 1)
 
     def _publish(self, routing_key: str, body: bytes, headers: wire.Headers, *, limited: bool = True) -> None:
         limit = self._step.settings.size_limit

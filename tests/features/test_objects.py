@@ -10,7 +10,7 @@ import pytest
 import requests as http
 
 from tests.gateways import builtins, free_port, gateway
-from tests.world import World, eventually
+from tests.world import World, command, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -60,3 +60,29 @@ def test_large_bodies_and_files_pass_between_node_and_python(world: World, tmp_p
         assert (len(body["text"]), body["seen"]) == (LARGE, LARGE)
         assert body["earlier"]["grow"] == LARGE
         assert not [name for name in answer.headers if name.startswith("x-ipaas")]
+
+
+def test_a_failed_message_is_shown_and_retried_with_its_large_body(world: World, tmp_path: Path) -> None:
+    world.deploy()
+    world.start_controller()
+    out = tmp_path / "missing" / "out"
+    steps = [
+        {"id": "receive", "use": "probe:receive"},
+        {
+            "id": "grow",
+            "use": "jsonata:transform",
+            "with": {"expression": f'{{"n": n, "text": $pad("", {LARGE}, "x")}}'},
+        },
+        {"id": "look", "use": "probe:look", "with": {"out": str(out)}},
+    ]
+    flow = world.start_flow("large-error", {"idle_after": "60s", "steps": steps})
+    # Given a step that fails on a large message
+    world.send(flow, range(1))
+    (listed,) = eventually("the error is listed", lambda: command("flow", "errors", "large-error", "--each"))
+    # Then it is shown with its body, which is not in the record
+    shown = command("flow", "errors", "large-error", listed["id"])
+    assert (len(shown["input"]["body"]["text"]), shown["problem"]) == (LARGE, "")
+    # And when the cause is away, it is retried
+    out.parent.mkdir()
+    assert command("flow", "retry", "large-error", listed["id"]) == {"retried": 1}
+    assert settled(out)[0]["size"] == LARGE

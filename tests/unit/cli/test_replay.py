@@ -68,6 +68,16 @@ def test_a_mended_body_replaces_the_body_only():
     assert content == {"body": {"n": 8}, "passthrough": {"receive": PASSTHROUGH["receive"]}}
 
 
+def test_a_mended_body_is_not_looked_for_in_the_object_store():
+    content = {"body": {}, "headers": {"x-ipaas-object-storage-id": "one", "kind": "a"}}
+    kept = Kept(1, "orders.v3", "store.error", {"stepId": "store"}, error_body(CRYPTO, {"message": "no"}, content))
+    made = again(CHAIN, error_record(kept, CRYPTO), {"n": 8})
+    assert made.content == {"body": {"n": 8}, "headers": {"kind": "a"}}
+    assert decode(CRYPTO, made.message.body, made.message.headers) == made.content
+    # And as it was, it still is
+    assert again(CHAIN, error_record(kept, CRYPTO)).content == content
+
+
 def of_handler():
     """What an error handler got, and the error record it wrote when it failed on that."""
     first = {"messageId": "e1", "threadId": "t1", "stepId": "store", "compId": "sql", "reply_to": "r", "end": 5}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import socket
 import threading
@@ -89,3 +91,41 @@ def test_a_reply_answers_and_passes_on(run, config, body, wanted):
 def test_a_reply_has_a_status_of_http(run):
     with pytest.raises(ValueError, match="200 to 999"):
         list(run("http", "reply").component.process(Message({}), {"status": 100}, {}))
+
+
+class Attachments:
+    """Contents by their address."""
+
+    def __init__(self, **contents: bytes) -> None:
+        self.contents = contents
+
+    def open(self, attachment):
+        return io.BytesIO(self.contents[attachment["url"]])
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        ({}, (b"\x00one", 200, "image/png")),
+        ({"attachment": "b", "status": "201"}, (b"two", 201, "application/octet-stream")),
+        ({"attachment": "b", "content_type": "text/csv"}, (b"two", 200, "text/csv")),
+    ],
+)
+def test_an_attachment_is_an_answer(run, config, wanted):
+    one = run("http", "reply_attachment", **config)
+    one.context.attachments = Attachments(u=b"\x00one", v=b"two")
+    message = Message({}, attachments={"a": {"url": "u", "content-type": "image/png"}, "b": {"url": "v"}})
+    reply, passed = one.component.process(message, config, {}, one.context)
+    assert (base64.b64decode(reply.body), reply.status, reply.headers["content-type"]) == wanted
+    assert reply.headers["x-body-encoding"] == "base64"
+    assert passed is message
+
+
+def test_an_answer_needs_its_attachment(run):
+    one = run("http", "reply_attachment")
+    one.context.attachments = Attachments(u=b"x" * 40_000_001)
+    for attachments, config in (({}, {}), ({"a": {"url": "u"}}, {"attachment": "b"})):
+        with pytest.raises(LookupError, match="no attachment"):
+            list(one.component.process(Message({}, attachments=attachments), config, {}, one.context))
+    with pytest.raises(ValueError, match="40000000 bytes"):
+        list(one.component.process(Message({}, attachments={"a": {"url": "u"}}), {}, {}, one.context))

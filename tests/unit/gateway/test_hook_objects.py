@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from nomadflows.broker.wire import WireError, encrypt_json, new_id
+from nomadflows.gateway import hook_objects
 from nomadflows.gateway.addresses import Addresses
 from nomadflows.gateway.content import File
 from nomadflows.gateway.hook_objects import HookObjects
@@ -59,11 +60,14 @@ def test_all_files_are_kept_or_none(objects: HookObjects, tmp_path: Path) -> Non
     assert files(tmp_path) == []
 
 
-def test_a_large_answers_body(objects: HookObjects, store: ObjectStore) -> None:
+def test_a_large_answers_body(objects: HookObjects, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     made = new_id()
     with store.receiving("default", made, Facts("application/json", 4e9, 0.0)) as place:
         place.write(encrypt_json(CRYPTO, {"a": 1}))
         place.keep()
     assert asyncio.run(objects.body("default", CRYPTO, made)) == {"a": 1}
+    monkeypatch.setattr(hook_objects, "MOST_BYTES", 15)
+    with pytest.raises(WireError, match="more than 15 bytes"):
+        asyncio.run(objects.body("default", CRYPTO, made))
     with pytest.raises(WireError, match="object store"):
         asyncio.run(objects.body("other", CRYPTO, made))

@@ -162,6 +162,7 @@ def test_an_object_lives_as_long_as_its_maker_says(ask: Asker) -> None:
 def test_the_address_in_the_answer_needs_no_token_and_reads_only(ask: Asker) -> None:
     url = ask("POST", "/objects", content=b"x").json()["url"]
     assert ask.http("GET", url).content == b"x"
+    assert ask.http("HEAD", url).status_code == 200
     assert ask.http("PUT", url, content=b"y").status_code == ask.http("DELETE", url).status_code == 401
     # Components of elastic.io's kind take it for what they know
     assert urlsplit(url).path.split("/")[1] == "objects"

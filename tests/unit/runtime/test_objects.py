@@ -70,8 +70,8 @@ class Bench:
     def kept(self, message: Json) -> Any:
         return wire.decrypt_json(CRYPTO, self.server.kept[message["headers"][ID]])
 
-    def give(self, content: Json, previous: str = "before") -> None:
-        headers = {"messageId": "m", "threadId": "t", "protocolVersion": 2, "stepId": previous}
+    def give(self, content: Json, previous: str = "before", **more: str) -> None:
+        headers = {"messageId": "m", "threadId": "t", "protocolVersion": 2, "stepId": previous, **more}
         work = Work(None, 0, BasicProperties(headers=headers), wire.encode(CRYPTO, content))
         if self.component.is_async:
             asyncio.run(self._worker.run_async(work))
@@ -228,6 +228,19 @@ def test_without_lightweight_messages_all_bodies_travel(bench):
     one.give({"body": {}, "headers": {ID: one.keep(LARGE)}})
     (out,) = one.out
     assert out["body"] == out["passthrough"]["before"]["body"] == LARGE
+
+
+def test_a_large_answer_goes_through_the_store(bench):
+    one = bench("""from nomadflows.runtime import HttpReply
+def process(message, config, snapshot):
+    yield HttpReply({"text": "x" * int(message.body["size"])}, 201, {"x-mine": "1"})
+    """)
+    for size in (10, 2_000):
+        one.give({"body": {"size": size}, "headers": {}}, reply_to="reply")
+    small, large = one.out
+    assert small == {"statusCode": 201, "body": {"text": "x" * 10}, "headers": {"x-mine": "1"}}
+    assert one.kept(large) == {"text": "x" * 2_000}
+    assert (large["statusCode"], large["body"], large["headers"]["x-mine"]) == (201, {}, "1")
 
 
 def test_attachments_are_at_hand_in_the_context(bench):
