@@ -30,6 +30,7 @@ HOOK = "/sailor-support/hooks/task/orders/startup/data"
 SECRET = "/v2/workspaces/default/secrets/shop"
 DEFINITION = {
     "flow": "orders",
+    "variables": {"region": "eu"},
     "steps": [
         {"id": "receive", "use": "shop:receive", "credential": "shop"},
         {"id": "store", "use": "crm:upsert", "credential": "crm", "with": {"table": "orders"}},
@@ -86,7 +87,7 @@ def test_a_step_is_told_what_it_is_and_a_python_one_not_its_credential(api: Api)
         "config": {"table": "orders", "_account": "crm"},
         "snapshot": {},
         "is_passthrough": True,
-        "variables": {},
+        "variables": {"region": "eu"},
     }
     assert api.ask("GET", "/v1/tasks/orders/steps/nobody").status_code == 404
     assert api.ask("GET", "/v1/tasks/invoices/steps/receive").status_code == 403
