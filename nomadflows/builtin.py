@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nomadflows.folder import digest_of
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NomadflowsError
-from nomadflows.packing import digest_of
 
 _PACKAGE = Path(__file__).resolve().parent
 

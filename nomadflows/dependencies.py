@@ -5,7 +5,7 @@ A step that starts then talks to no registry. Knows npm, uv and pip as programs,
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nomadflows.inherited import for_strangers
 from nomadflows.model.descriptor import SAILOR
 from nomadflows.model.errors import InputError, NomadflowsError
 
@@ -32,15 +33,28 @@ _INSTALL_S: Final = 600.0
 _LINES_TOLD: Final = 15
 
 
-def install_node(folder: Path) -> None:
-    """From the lock file where there is one, so that what runs is what was tested."""
-    locked = any((folder / name).is_file() for name in ("package-lock.json", "npm-shrinkwrap.json"))
-    command = ["npm", "ci" if locked else "install", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+def is_locked(folder: Path) -> bool:
+    """Whether it is written down which versions of packages npm is to install."""
+    return any((folder / name).is_file() for name in ("package-lock.json", "npm-shrinkwrap.json"))
+
+
+def install_node(folder: Path) -> str:
+    """From the lock file where there is one, so that what runs is what was tested. The version of the step library that
+    is there then."""
+    command = [
+        "npm",
+        "ci" if is_locked(folder) else "install",
+        "--omit=dev",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]
     _run(
         command, folder, {"NODE_ENV": "production", "npm_config_update_notifier": "false"}, "npm, which comes with Node"
     )
     if not (folder / "node_modules" / SAILOR / "run.js").is_file():
         raise NomadflowsError(f"after `{' '.join(command)}` there is no node_modules/{SAILOR}/run.js")
+    return str(json.loads((folder / "node_modules" / SAILOR / "package.json").read_bytes())["version"])
 
 
 def install_python(folder: Path, python: str, target: Elsewhere | None = None) -> None:
@@ -117,7 +131,7 @@ def _run(command: Sequence[str], folder: Path, variables: Mapping[str, str], ins
         done = subprocess.run(  # noqa: S603 - the command is fixed
             command,
             cwd=folder,
-            env={**os.environ, **variables},
+            env={**for_strangers(), **variables},
             capture_output=True,
             text=True,
             timeout=_INSTALL_S,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nomadflows.inherited import for_strangers
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.descriptor import files_of_main
 
@@ -43,7 +44,7 @@ def _by_node(mains: dict[str, str], folder: Path, node: str) -> list[str]:
     try:
         done = subprocess.run(  # noqa: S603 - the command is a setting
             [node, "-e", _PROBE, json.dumps(mains)],
-            cwd=folder, capture_output=True, text=True, timeout=_LOAD_S, check=True,
+            cwd=folder, env=for_strangers(), capture_output=True, text=True, timeout=_LOAD_S, check=True,
         )  # fmt: skip
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):

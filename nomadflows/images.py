@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from nomadflows.dependencies import Elsewhere
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.descriptor import component_name, problems, version_of
+from nomadflows.model.descriptor import SAILOR, component_name, problems, version_of
 from nomadflows.model.errors import InputError, NomadflowsError
 from nomadflows.model.states import timestamp, utc_now
 from nomadflows.packing import build, read_component
@@ -29,6 +30,8 @@ Json = dict[str, Any]
 
 _OWN_START: Final = {"python": "python", "node": "node", "nodejs": "node"}  # languages whose step process we start
 _LARGEST_TEXT: Final = 1_000_000  # of a component.json or package.json
+_LIBRARY: Final = f"node_modules/{SAILOR}/package.json"
+_LARGEST_OUTPUT: Final = 4_000_000  # of any command
 _QUICK_S: Final = 60.0
 _SLOW_S: Final = 1_800.0  # pulling or building
 _LINES_TOLD: Final = 15
@@ -70,6 +73,8 @@ def read_image(reference: str, name: str = "", credential: str = "") -> Componen
     location = {"image": pinned, "reference": reference, "dir": place, "credential": credential}
     if language in _LABELS:
         location[language] = _runtime_of(language, settings)
+    if library := texts[_LIBRARY]:
+        location["sailor"] = str(_parsed(library, _LIBRARY).get("version", ""))
     return ComponentVersion(
         name=component_name(name, repository(reference).rpartition("/")[2]),
         version=version_of(descriptor, package),
@@ -149,12 +154,12 @@ def repository(reference: str) -> str:
 
 
 def _component_files(reference: str, place: str, read: Callable[[str], bytes | None]) -> tuple[dict[str, bytes], str]:
-    """component.json and package.json, from the image's working folder, else from its root."""
+    """component.json, package.json and that of Node's library, from the image's working folder, else from its root."""
     for folder in dict.fromkeys((place, "/")):
         descriptor = read(posixpath.join(folder, "component.json"))
         if descriptor is not None:
-            package = read(posixpath.join(folder, "package.json"))
-            return {"component.json": descriptor, "package.json": package or b""}, folder
+            others = {name: read(posixpath.join(folder, name)) or b"" for name in ("package.json", _LIBRARY)}
+            return {"component.json": descriptor, **others}, folder
     raise InputError(
         f"{reference} holds no component.json, neither in its WORKDIR {place} nor in /",
         hint="`nomadflows component build DIR` makes an image of a component's folder",
@@ -225,21 +230,47 @@ def _parsed(text: bytes, name: str) -> Json:
 
 
 def _docker(*arguments: str, seconds: float = _QUICK_S) -> bytes:
-    """What the command prints; NomadflowsError with what it said if it failed."""
+    """What the command prints; NomadflowsError with what it said if it failed. An image is a stranger's: of a file in
+    it that never ends no more is read than anything asked for here has."""
     command = f"docker {arguments[0]}"
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell; references never begin with a dash
-            ["docker", *arguments],  # noqa: S607 - docker is where the user's PATH has it
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise NomadflowsError("the command `docker` is not there", hint="install Docker's command line") from error
-    except subprocess.TimeoutExpired:
-        raise NomadflowsError(f"`{command}` did not end within {seconds:.0f} s") from None
-    if done.returncode:
-        told = "\n".join(done.stderr.decode(errors="replace").strip().splitlines()[-_LINES_TOLD:])
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - no shell; references never begin with a dash
+                ["docker", *arguments],  # noqa: S607 - docker is where the user's PATH has it
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        except FileNotFoundError as error:
+            raise NomadflowsError("the command `docker` is not there", hint="install Docker's command line") from error
+        printed, ended = _bounded(process, seconds)
+        errors.seek(0)
+        told = "\n".join(errors.read().decode(errors="replace").strip().splitlines()[-_LINES_TOLD:])
+    if not ended:
+        raise NomadflowsError(f"`{command}` did not end within {seconds:.0f} s")
+    if len(printed) > _LARGEST_OUTPUT:
+        raise NomadflowsError(f"`{command}` printed more than {_LARGEST_OUTPUT} bytes")
+    if process.returncode:
         away = "is the Docker engine running? DOCKER_HOST says where it is looked for" if "connect" in told else ""
         raise NomadflowsError(f"`{command}` failed: {told}", hint=away)
-    return done.stdout
+    return printed
+
+
+def _bounded(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bool]:
+    """What it printed, at most a byte more than there may be, and whether it ended in time. It is over then."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.start()
+    with process:
+        assert process.stdout is not None, "it has a pipe"
+        printed = process.stdout.read(_LARGEST_OUTPUT + 1)
+        if len(printed) > _LARGEST_OUTPUT:
+            process.kill()
+        process.wait()
+    timer.cancel()
+    return printed, not late.is_set()

@@ -5,12 +5,12 @@ What is packed is complete: nothing is installed where it runs. It knows files, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,38 +21,22 @@ from nomadflows.dependencies import (
     Elsewhere,
     install_node,
     install_python,
+    is_locked,
     node_platform,
     node_version,
     python_platform,
     python_version,
 )
+from nomadflows.folder import NPMRC, check_folder, copy_files, digest_of
 from nomadflows.hooks import functions_with_hooks
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.descriptor import SAILOR, component_name, language_of, problems, version_of
+from nomadflows.model.descriptor import check_library, component_name, language_of, problems, version_of
 from nomadflows.model.errors import InputError
 from nomadflows.model.states import timestamp, utc_now
 
 Json = dict[str, Any]
 
 _COMPILED: Final = (b"\x7fELF", b"\xcf\xfa\xed\xfe")  # how programs and libraries of Linux and macOS begin
-_NOT_CODE: Final = frozenset({"__pycache__", "node_modules", ".git", ".DS_Store", ".venv"})
-
-
-def files_of(folder: Path) -> Iterator[Path]:
-    """What makes a component, in a fixed order: neither caches nor what an installation puts there."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not _NOT_CODE & set(path.relative_to(folder).parts):
-            yield path
-
-
-def digest_of(folder: Path, also: str = "") -> str:
-    """SHA-256 over names and contents, so that a changed file is a changed component."""
-    sha = hashlib.sha256()
-    for path in files_of(folder):
-        sha.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        sha.update(path.read_bytes())
-    sha.update(also.encode())
-    return f"sha256:{sha.hexdigest()}"
 
 
 def read_component(folder: Path, name: str = "", node: str = "node", python: str = sys.executable) -> ComponentVersion:
@@ -67,9 +51,9 @@ def read_component(folder: Path, name: str = "", node: str = "node", python: str
     version = version_of(descriptor, package)
     if found := list(problems(descriptor, language, lambda path: (folder / path).is_file())):
         raise InputError("component.json: " + "; ".join(found))
-    if language == "node" and SAILOR not in (package or {}).get("dependencies", {}):
-        raise InputError(f"package.json: {SAILOR} is not among the dependencies; a Node step runs by it")
-    _refuse_links_out(folder)
+    if language == "node":
+        check_library(package or {}, locked=is_locked(folder))
+    check_folder(folder)
     runtime = {"node": node_version(node)} if language == "node" else {"python": python_version(python)}
     return ComponentVersion(
         name=component_name(name, folder.resolve().name),
@@ -86,7 +70,7 @@ def pack(component: ComponentVersion, folder: Path, target: Path, python: str, n
     """Write the component with all it needs as one file; the component with that file as its place."""
     with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
         made = Path(fresh) / "component"
-        build(component, folder, made, python)
+        component = build(component, folder, made, python)
         needs = _needs(component, made, python, node)
         check = {"check": NODE_CHECK} if component.language == "node" else {}
         if check:
@@ -100,14 +84,28 @@ def pack(component: ComponentVersion, folder: Path, target: Path, python: str, n
     return replace(component, location=place, hooks=hooks)
 
 
-def build(component: ComponentVersion, folder: Path, made: Path, python: str, target: Elsewhere | None = None) -> None:
+def build(
+    component: ComponentVersion, folder: Path, made: Path, python: str, target: Elsewhere | None = None
+) -> ComponentVersion:
     """The folder as a step finds it: what its developer wrote, and what that needs, installed. `target`: the Python that
-    is to run it, if it is not `python` itself."""
-    _copy(folder, made)
-    if component.language == "node":
-        install_node(made)
-    else:
+    is to run it, if it is not `python` itself. The component, with the version of Node's library that came to it."""
+    copy_files(folder, made)
+    if component.language == "python":
         install_python(made, python, target)
+        return component
+    with _npm_settings(folder, made):
+        return replace(component, location={**component.location, "sailor": install_node(made)})
+
+
+@contextmanager
+def _npm_settings(folder: Path, made: Path) -> Iterator[None]:
+    """The folder's own, such as a registry and its token: there for npm, and gone before anything is packed."""
+    if (folder / NPMRC).is_file():
+        shutil.copyfile(folder / NPMRC, made / NPMRC)
+    try:
+        yield
+    finally:
+        (made / NPMRC).unlink(missing_ok=True)
 
 
 def _needs(component: ComponentVersion, made: Path, python: str, node: str) -> str:
@@ -126,21 +124,6 @@ def _is_compiled(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(4) in _COMPILED
-
-
-def _refuse_links_out(folder: Path) -> None:
-    """A link is packed as what it points to: what lies elsewhere is not the component's."""
-    root = folder.resolve()
-    for path in files_of(folder):
-        if not path.resolve().is_relative_to(root):
-            raise InputError(f"{path}: links to {path.resolve()}, outside of {folder}")
-
-
-def _copy(folder: Path, target: Path) -> None:
-    for path in files_of(folder):
-        there = target / path.relative_to(folder)
-        there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, there)
 
 
 def _read_json(path: Path) -> Json | None:

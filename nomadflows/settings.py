@@ -174,8 +174,7 @@ def load_settings(
     for name, (kind, what) in _NUMBERS.items():
         if name in values:
             values[name] = _as_number(name, values[name], kind, what)
-    if values.get("component_fetch", "cache") not in FETCHES:
-        raise InputError(f"component_fetch: unknown way {values['component_fetch']!r}", hint="allowed: cache, nomad")
+    _check_choices(values)
     for name in ("consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "component_api", "gateway_url"):
         if name in values:
             values[name] = _as_url(str(values[name]))
@@ -183,6 +182,13 @@ def load_settings(
     _check_artifact_addresses(found)
     _check_disk(found)
     return found
+
+
+def _check_choices(values: Mapping[str, Any]) -> None:
+    if values.get("container_user", 1) < 1:
+        raise InputError("container_user: no container runs as root", hint="allowed: the number of a user from 1 on")
+    if values.get("component_fetch", "cache") not in FETCHES:
+        raise InputError(f"component_fetch: unknown way {values['component_fetch']!r}", hint="allowed: cache, nomad")
 
 
 def _check_disk(found: Settings) -> None:

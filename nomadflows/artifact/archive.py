@@ -14,7 +14,7 @@ import hashlib
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ LIMITS: Final = Limits()
 def pack(folder: Path, target: Path, limits: Limits = LIMITS) -> str:
     """Write the folder's content; its SHA-256 in hex. HostileError for what `unpack` would refuse."""
     paths = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts)
+    _fits(paths, limits)
     with (
         target.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as zipped,
@@ -85,6 +86,15 @@ def unpack(path: Path, folder: Path, limits: Limits = LIMITS) -> None:
             _write(there, data, executable=bool(member.mode & 0o100))
     if not (folder / "component.json").is_file():
         raise HostileError("there is no component.json in it")
+
+
+def _fits(paths: Sequence[Path], limits: Limits) -> None:
+    """Before anything is written: what is far too large would fill the disk first."""
+    size = sum(path.lstat().st_size for path in paths if not path.is_dir())
+    if size > limits.unpacked or len(paths) > limits.entries:
+        raise HostileError(
+            f"it has {size} bytes in {len(paths)} entries; allowed: {limits.unpacked} bytes in {limits.entries} entries"
+        )
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:

@@ -64,6 +64,7 @@ def deploy(session: Session, *, folder: Path | None, name: str, image: str, regi
 def deployed(session: Session, folder: Path, name: str = "", *, version: str = "") -> ComponentVersion:
     """The new version, packed, stored and recorded. Refused unless it comes after those that are there. `version`:
     instead of what the folder says."""
+    from nomadflows.dependencies import is_locked
     from nomadflows.packing import pack, read_component
     from nomadflows.store import components
 
@@ -71,6 +72,12 @@ def deployed(session: Session, folder: Path, name: str = "", *, version: str = "
     found = read_component(folder, name, settings.step_node, settings.step_python)
     found = replace(found, version=version or found.version)
     components.check_new(session.store, found)
+    if found.language == "node" and not is_locked(folder):
+        click.echo(
+            f"Note: {folder} has no lock file, so npm chooses the versions of its packages now, and others another time. "
+            "`npm install --package-lock-only` writes one.",
+            err=True,
+        )
     with tempfile.TemporaryDirectory(prefix="nomadflows-") as fresh:
         packed = Path(fresh) / "component.tar.gz"
         made = pack(found, folder, packed, settings.step_python, settings.step_node)

@@ -22,11 +22,12 @@ from nomadflows.cli.flow_define import read_definition, read_text
 from nomadflows.cli.flow_logs import follow
 from nomadflows.cli.flow_state import warm_up
 from nomadflows.cli.wait import Goal, wait_for
+from nomadflows.folder import files_of
 from nomadflows.model.descriptor import dev_version
 from nomadflows.model.errors import InputError, NomadflowsError, Refused
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, WantedState, utc_now
-from nomadflows.packing import files_of, read_component
+from nomadflows.packing import read_component
 from nomadflows.store.components import past
 
 if TYPE_CHECKING:

@@ -48,6 +48,11 @@ class ComponentVersion:
         return str(self.location.get("credential", ""))
 
     @property
+    def library(self) -> str:
+        """The version of Node's step library it was deployed with; "" if that is not known, or it has none."""
+        return str(self.location.get("sailor", ""))
+
+    @property
     def ref(self) -> str:
         return f"{self.name}@{self.version}"
 

@@ -20,7 +20,10 @@ Json = dict[str, Any]
 
 SAILOR: Final = "elasticio-sailor-nodejs"
 _NUMBER: Final = r"(?:0|[1-9][0-9]*)"
-_SEMVER: Final = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-[0-9A-Za-z.-]+)?")  # no build part: it would not sort
+_WORD: Final = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"  # of a pre-release; a number has no leading zero
+_SEMVER: Final = re.compile(  # the grammar of semver.org without its build part, which would not sort
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_WORD}(?:\.{_WORD})*)?"
+)
 _LANGUAGES: Final = ("python", "node")
 
 
@@ -53,6 +56,19 @@ def version_of(descriptor: Json, package: Json | None) -> str:
         missing = "is missing" if found is None else f"{found!r} is not of the form 1.2.3 or 1.2.3-beta.1"
         raise InputError(f"component.json: version {missing}")
     return found
+
+
+def check_library(package: Json, *, locked: bool) -> None:
+    """InputError unless a Node component says which version of the step library it runs by: one, or any that a lock file
+    chooses. What runs would otherwise depend on the day it is deployed."""
+    wanted = (package.get("dependencies") or {}).get(SAILOR)
+    if wanted is None:
+        raise InputError(f"package.json: {SAILOR} is not among the dependencies; a Node step runs by it")
+    if not locked and not _SEMVER.fullmatch(str(wanted)):
+        raise InputError(
+            f"package.json: {SAILOR} {wanted!r:.60} is more than one version, and there is no lock file that chooses",
+            hint="`npm install --package-lock-only` writes one; or name one version, such as 2.7.8",
+        )
 
 
 def problems(descriptor: Json, language: str, exists: Callable[[str], bool]) -> Iterator[str]:
@@ -104,9 +120,9 @@ def check_newer(name: str, version: str, known: list[str], highest: str = "") ->
             f"component {name} has a version {version} already, and a version never changes",
             hint=f"it has {', '.join(known)}; give component.json a higher version",
         )
-    if known and semver_key(version) < max(semver_key(other) for other in known):
+    if known and semver_key(version) <= max(semver_key(other) for other in known):
         raise Refused(
-            f"version {version} of component {name} is lower than one it has",
+            f"version {version} of component {name} does not come after all it has",
             hint=f"it has {', '.join(known)}; give component.json a higher version",
         )
     if highest and semver_key(version) <= semver_key(highest):

@@ -139,3 +139,37 @@ def component(tmp_path: Path) -> Path:
 def test_the_base_image_is_the_one_the_script_makes():
     project = tomllib.loads(Path("pyproject.toml").read_text())
     assert Settings().base_image == f"nomadflows/base:{project['project']['version']}"
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """Puts a script in Docker's place."""
+
+    def write(script: str) -> None:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "docker").chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return write
+
+
+def test_of_a_file_of_an_image_that_never_ends_no_more_is_read_than_may_be(docker, monkeypatch):
+    monkeypatch.setattr(images, "_LARGEST_OUTPUT", 10_000)
+    docker("exec cat /dev/zero")
+    with pytest.raises(NomadflowsError, match="`docker cp` printed more than 10000 bytes"):
+        images._file("container", "/component.json")
+
+
+def test_a_command_that_never_ends_is_ended(docker):
+    docker("exec sleep 60")
+    with pytest.raises(NomadflowsError, match="`docker cp` did not end within 0 s"):
+        images._docker("cp", seconds=0.3)
+
+
+def test_what_docker_says_is_told(docker):
+    docker("echo a; echo cannot connect >&2; exit 1")
+    with pytest.raises(NomadflowsError, match="`docker ps` failed: cannot connect") as caught:
+        images._docker("ps")
+    assert "DOCKER_HOST" in caught.value.hint
+    docker("echo a")
+    assert images._docker("ps") == b"a\n"

@@ -102,11 +102,29 @@ def test_compiled_code_needs_the_system_and_processor_it_was_made_for(tmp_path):
     assert compiled.location["needs"] == " ".join(["python", *python_here()])
 
 
+@pytest.mark.parametrize(
+    "version", ["1.0.0-a..b", "1.0.0-01", "1.0.0-", "1.0.0-a.", "01.0.0", "1.0.0+build", "1.0.0-ä", "v1.0.0", "1.0"]
+)
+def test_a_version_is_one_of_semver_org_without_a_build(tmp_path, version):
+    with pytest.raises(InputError, match="is not of the form"):
+        read_component(folder(tmp_path, {**GOOD, "version": version}, send=""))
+
+
+@pytest.mark.parametrize("version", ["1.0.0-0", "1.0.0-alpha.1", "1.0.0-0a.-b", "1.0.0-rc-1", "10.20.30"])
+def test_versions_of_semver_org(tmp_path, version):
+    assert read_component(folder(tmp_path, {**GOOD, "version": version}, send="")).version == version
+
+
 @pytest.mark.parametrize("version", ["1.0.0", "0.9.0", "1.1.0-beta.2"])
 def test_only_a_higher_version_is_taken(version):
     with pytest.raises(Refused) as caught:
         check_newer("x", version, ["1.1.0", "1.0.0"])
     assert "1.1.0, 1.0.0" in str(caught.value)
+
+
+def test_one_that_sorts_beside_another_is_not_higher():
+    with pytest.raises(Refused, match="does not come after all it has"):
+        check_newer("x", "1.0.0-1", ["1.0.0-01"])
 
 
 def test_a_higher_version_is_taken():

@@ -53,3 +53,12 @@ def test_a_step_s_logs_and_disk_are_settings():
 def test_what_does_not_fit_is_refused_by_name(values, said):
     with pytest.raises(InputError, match=said):
         settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("0", "no container runs as root"), ("-1", "no container"), ("me", "whole")]
+)
+def test_containers_never_run_as_root(given, said):
+    assert settings(container_user="1").container_user == 1
+    with pytest.raises(InputError, match=f"container_user: .*{said}"):
+        settings(container_user=given)

@@ -137,3 +137,14 @@ def test_a_pipe_is_not_packed(tmp_path):
     os.mkfifo(source / "pipe")
     with pytest.raises(HostileError, match="neither file nor folder"):
         pack(source, tmp_path / "packed")
+
+
+@pytest.mark.parametrize("limits", [Limits(unpacked=10), Limits(entries=1)])
+def test_what_is_too_large_is_not_even_begun(tmp_path, limits):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "component.json").write_text("{}")
+    (folder / "data").write_text("x" * 20)
+    with pytest.raises(HostileError, match="allowed"):
+        pack(folder, tmp_path / "packed", limits)
+    assert not (tmp_path / "packed").exists()
