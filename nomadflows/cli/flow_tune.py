@@ -8,26 +8,34 @@ from nomadflows.cli.flow_state import report_wish, why_option
 from nomadflows.cli.session import Session, flow_argument, pass_session
 
 
+def _count(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    """A number of processes, None for `auto`."""
+    return None if value == "auto" else int(click.IntRange(1, 20)(value, parameter, context))
+
+
 @click.command()
 @flow_argument
 @click.argument("step")
-@click.argument("count", metavar="N", type=click.IntRange(1, 20))
+@click.argument("count", metavar="N|auto", callback=_count)
 @pass_session
-def scale(session: Session, *, flow: str, step: str, count: int) -> None:
+def scale(session: Session, *, flow: str, step: str, count: int | None) -> None:
     """Run a step in N processes, 1 to 20. Those that run already are not restarted.
 
-    Holds through stop and start, until a version is published that changes the step's `replicas`.
+    Holds through stop and start, until a version is published that changes the step's `replicas`. A step with
+    `autoscale` is pinned to N. `auto` ends it: the step runs as its version says, by `replicas` or `autoscale`.
     Mappers behind the step keep pace with it.
 
     \b
-    Example:
+    Examples:
       nomadflows flow scale orders-to-warehouse store 4
+      nomadflows flow scale orders-to-warehouse store auto
     """
     from nomadflows.store import requests
 
     ref = session.ref(flow)
     requests.scale(session.store, ref, step, count, by=session.user)
-    report_wish(session, ref, f"{ref}: {count} process{'' if count == 1 else 'es'} of {step} wanted")
+    wanted = f"{count} process{'' if count == 1 else 'es'}" if count else "as many processes as its version says"
+    report_wish(session, ref, f"{ref}: {wanted} of {step} wanted")
 
 
 @click.command("pause-repair")

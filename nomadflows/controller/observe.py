@@ -19,7 +19,7 @@ from nomadflows.model.errors import NotFound, ServerUnreachable
 from nomadflows.model.graph import replicas
 from nomadflows.model.names import FlowRef, vhost
 from nomadflows.model.states import FlowState, Kind, WantedState, WorkspaceType, utc_now
-from nomadflows.plan.autoscale import is_calm, wanted_processes
+from nomadflows.plan.autoscale import figures, is_calm, wanted_processes
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Rules, Seen, VersionSeen
 from nomadflows.store.documents import FlowRecord
 
@@ -109,7 +109,7 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     if status.state is FlowState.STOPPING and status.components:
         seen = replace(seen, hook=see_hook(seen, version, clients, versions))
     if status.state is FlowState.RUNNING:
-        seen = replace(seen, replicas=_autoscaled(seen, version, memory))
+        seen = _autoscaled(seen, version, memory)
         seen = _fullness(seen, version, clients.broker, memory)
         seen = watched(seen, version, clients.broker, memory)
     if status.state is FlowState.SUSPENDED:
@@ -138,12 +138,12 @@ def _failures(seen: Seen, memory: Memory) -> dict[str, int]:
     return memory.failures(seen.ref, processes.restarts, failing)
 
 
-def _autoscaled(seen: Seen, version: Version, memory: Memory) -> dict[str, int]:
-    """Wanted processes per step, those of scaled steps by what waits for them. What `flow scale` says holds."""
-    wanted = dict(seen.replicas)
+def _autoscaled(seen: Seen, version: Version, memory: Memory) -> Seen:
+    """Wanted processes of steps with `autoscale`, by what waits for them. What `flow scale` says holds."""
     job, queues = seen.current.job, seen.current.queues
     if job is None or queues is None or seen.status.parking:
-        return wanted
+        return seen
+    wanted, why = dict(seen.replicas), {}
     for step in version.steps:
         queue = queues.get(step.id)
         if step.scaling is None or queue is None or step.id in seen.desired.scale:
@@ -152,7 +152,8 @@ def _autoscaled(seen: Seen, version: Version, memory: Memory) -> dict[str, int]:
         drained = memory.drained_per_s(seen.ref, step.id, queue.ready)
         calm = memory.calm_for(seen.ref, step.id, calm=is_calm(step.scaling, present, queue.ready))
         wanted[step.id] = wanted_processes(step.scaling, present, queue.ready, drained, calm)
-    return wanted
+        why[step.id] = figures(queue.ready, drained)
+    return replace(seen, replicas=wanted, autoscaled=why)
 
 
 def _kills(seen: Seen, memory: Memory) -> dict[str, int]:

@@ -238,13 +238,13 @@ def name_is_taken(ref: FlowRef, mark: Deleted) -> Refused:
     )
 
 
-def may_scale(ref: FlowRef, definition: Json | None, step: str, count: int) -> Refused | InputError | None:
-    """`definition`: of the version that runs, or that a start would run."""
+def may_scale(ref: FlowRef, definition: Json | None, step: str, count: int | None) -> Refused | InputError | None:
+    """`definition`: of the version that runs, or that a start would run. `count` None: as the definition says."""
     if definition is None:
         return Refused(
             f"flow {ref} has no published version to scale", hint=f"`nomadflows flow publish {ref.flow}`, then again"
         )
-    if not 1 <= count <= MOST_REPLICAS:
+    if count is not None and not 1 <= count <= MOST_REPLICAS:
         return InputError(f"{count} processes of a step; allowed: 1 to {MOST_REPLICAS}")
     steps = [str(known["id"]) for known in definition["steps"]]
     if step not in steps:
@@ -252,10 +252,13 @@ def may_scale(ref: FlowRef, definition: Json | None, step: str, count: int) -> R
     return None
 
 
-def scaled(desired: Desired, definition: Json, step: str, count: int) -> dict[str, int]:
-    """What `Desired.scale` becomes; a step that has as many processes as published is not in it."""
+def scaled(desired: Desired, definition: Json, step: str, count: int | None) -> dict[str, int]:
+    """What `Desired.scale` becomes. A step that is as published is not in it; one with `autoscale` is published with no
+    number at all, so each number pins it."""
     others = {name: number for name, number in desired.scale.items() if name != step}
-    return others if _replicas(definition).get(step) == count else others | {step: count}
+    if count is None or _replicas(definition).get(step) == count:
+        return others
+    return others | {step: count}
 
 
 def carried_scale(scale: Mapping[str, int], old: Json | None, new: Json) -> dict[str, int]:
@@ -265,8 +268,12 @@ def carried_scale(scale: Mapping[str, int], old: Json | None, new: Json) -> dict
     return {step: count for step, count in scale.items() if step in after and before.get(step) == after[step] != count}
 
 
-def _replicas(definition: Json) -> dict[str, int]:
-    return {str(step["id"]): int(step.get("replicas", 1)) for step in definition.get("steps", ())}
+def _replicas(definition: Json) -> dict[str, int | None]:
+    """As published; None where the controller decides."""
+    return {
+        str(step["id"]): None if step.get("autoscale") else int(step.get("replicas", 1))
+        for step in definition.get("steps", ())
+    }
 
 
 def wish(desired: Desired, state: WantedState, *, version: int, by: str, at: str, why: str = "") -> Desired:

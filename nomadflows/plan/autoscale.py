@@ -31,3 +31,10 @@ def wanted_processes(rule: Scaling, present: int, ready: int, drained_per_s: flo
 def is_calm(rule: Scaling, present: int, ready: int) -> bool:
     """Whether one process less would be enough now."""
     return present > rule.least and ready <= (present - 1) * rule.target
+
+
+def figures(ready: int, drained_per_s: float | None) -> str:
+    """By what it was decided, in words."""
+    if drained_per_s is None:
+        return f"{ready} waiting"
+    return f"{ready} waiting, {abs(drained_per_s):.1f} {'fewer' if drained_per_s >= 0 else 'more'} each second"

@@ -263,10 +263,16 @@ def _scaled(seen: Seen) -> Decision | None:
     job = seen.current.job
     if job is None or job.modify_index != seen.status.job_index or job.counts.keys() != seen.replicas.keys():
         return None
-    changed = [
-        f"{step} {job.counts[step]} → {count}" for step, count in seen.replicas.items() if job.counts[step] != count
+    changed = [step for step, count in seen.replicas.items() if job.counts[step] != count]
+    if not changed:
+        return None
+    said = [
+        f"{step} {job.counts[step]} → {seen.replicas[step]}"
+        + (f" ({seen.autoscaled[step]})" if step in seen.autoscaled else "")
+        for step in changed
     ]
-    return Decision(Act.SCALE, "Scaled", f"Processes: {', '.join(changed)}") if changed else None
+    by_itself = all(step in seen.autoscaled for step in changed)
+    return Decision(Act.SCALE, "Autoscaled" if by_itself else "Scaled", f"Processes: {', '.join(said)}")
 
 
 def _bring_up(seen: Seen, reason: str) -> Decision | None:

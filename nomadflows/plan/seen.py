@@ -135,6 +135,7 @@ class Seen:
     rules: Rules = Rules()
     retention_s: float = 7 * 86_400.0
     aside: int | None = None  # messages that rebounded to a suspended flow; None: nobody asked, or no answer
+    autoscaled: Mapping[str, str] = field(default_factory=dict)  # step → by which figures its number is decided
     renewed: bool = False  # a resume would run other components than those that were suspended
     hook: HookSeen | None = None  # None: there is nothing to undo
     drifted: tuple[str, ...] = ()  # what strangers changed of the version's job, queues or role

@@ -104,20 +104,21 @@ def set_kind(store: Store, ref: FlowRef, kind: Kind, *, by: str) -> Meta:
     return changed
 
 
-def scale(store: Store, ref: FlowRef, step: str, count: int, *, by: str) -> Desired:
-    """So many processes of a step, from now on; what runs is not restarted. Nothing to do if it is so already."""
+def scale(store: Store, ref: FlowRef, step: str, count: int | None, *, by: str) -> Desired:
+    """So many processes of a step, from now on; None: as its version says. What runs is not restarted. Nothing to do
+    if it is so already."""
     request, record = Request(store, ref, by), existing(store, ref)
     desired = record.desired.value
     active = desired.state is WantedState.RUNNING
     definition = definition_of(store, ref, desired.version if active else record.meta.value.latest)
     insist(rules.may_scale(ref, definition, step, count))
     assert definition is not None, "may_scale refuses a flow without a version"
-    if count > 1 and step == definition["steps"][0]["id"] and _is_polling(store, definition["steps"][0]):
+    if (count or 0) > 1 and step == definition["steps"][0]["id"] and _is_polling(store, definition["steps"][0]):
         raise InputError(f"{step} remembers what it has read, two would read it twice; allowed: 1")
     changed = rules.scaled(desired, definition, step, count)
     if changed == desired.scale:
         return desired
-    why = f"step {step} scaled to {count}"
+    why = f"step {step} scaled to {count}" if count else f"step {step} scaled as its version says"
     wished = rules.adjusted(desired, by=by, at=request.at, why=why, scale=changed)
     request.commit([wish(store, record, wished), Check(store.keys.flow(ref, META), record.meta.index)])
     return wished

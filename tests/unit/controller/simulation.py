@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -39,6 +39,7 @@ from tests.unit.controller.servers import FLOW, Process, Rebound, Servers
 REBOUND_S: Final = 15.0
 IDLE_S: Final = 2.0
 LIMIT: Final = 10
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Inline(Executor):
@@ -152,13 +153,13 @@ class Simulation:
 
     # ── people ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def publish(self, strategy: str = "replace", *, tail: bool = False) -> int:
-        """The next version; with a third step or without."""
+    def publish(self, strategy: str = "replace", *, tail: bool = False, note: Mapping[str, Any] = _NOTHING) -> int:
+        """The next version; with a third step or without. `note`: what else its second step says."""
         s, desired = self.servers, self.servers.read_desired()
         number = s.meta.latest + 1
         steps: list[dict[str, Any]] = [
             {"id": "receive", "use": "probe:receive"},
-            {"id": "note", "use": "probe:relay"},
+            {"id": "note", "use": "probe:relay", **note},
         ]
         if tail:
             steps.append({"id": "tail", "use": "probe:relay"})

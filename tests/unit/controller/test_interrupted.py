@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nomadflows.model.states import FlowState, WantedState, WorkspaceType
@@ -94,6 +96,24 @@ def test_a_suspended_flow_of_a_limited_workspace_is_stopped_when_its_time_is_up(
         assert sim.live(60, sim.at_rest)
         assert sim.live(9 * 3600.0, lambda: sim.servers.read_status().state is FlowState.STOPPED)
         assert "TimeUp" in reasons(sim)
+
+
+def test_a_step_with_autoscale_gets_processes_by_what_waits_for_it_until_somebody_pins_it() -> None:
+    rule = {"autoscale": {"min": 1, "max": 3, "target_queue": 2}}
+    with in_memory(idle_s=60) as sim:
+        sim.publish(note=rule)
+        sim.wish(WantedState.RUNNING)
+        assert sim.live(10, lambda: sim.servers.read_status().state is FlowState.RUNNING)
+        sim.send(9, "note")
+        sim.signal()
+        sim.turn()
+        event = sim.servers.history[-1][-1]
+        assert (event.reason, event.by) == ("Autoscaled", "controller")
+        assert "note 1 → 3 (9 waiting" in event.message
+        sim.servers.wish(replace(sim.servers.read_desired(), generation=9, scale={"note": 1}, by="ann"))
+        sim.turn()
+        event = sim.servers.history[-1][-1]
+        assert (event.reason, event.by, event.message) == ("Scaled", "ann", "Processes: note 3 → 1")
 
 
 def test_what_was_set_aside_of_a_suspended_flow_is_dropped_too_after_its_retention() -> None:

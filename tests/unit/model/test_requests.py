@@ -208,6 +208,7 @@ THREE = steps(
     [
         (THREE, "b", 20, None),
         (THREE, "b", 1, None),
+        (THREE, "b", None, None),
         (THREE, "b", 21, "allowed: 1 to 20"),
         (THREE, "b", 0, "allowed: 1 to 20"),
         (THREE, "x", 2, "no step 'x'; it has a, b, c"),
@@ -226,6 +227,17 @@ def test_scaling_to_what_is_published_ends_the_scale():
 
     assert rules.scaled(desired, THREE, "b", 5) == {"b": 5, "c": 3}
     assert rules.scaled(desired, THREE, "b", 2) == {"c": 3}
+
+
+def test_a_number_pins_a_step_with_autoscale_and_auto_ends_that():
+    rule = {"id": "b", "use": "sql:upsert", "autoscale": {"min": 1, "max": 5}}
+    definition = steps({"id": "a", "use": "timer:tick"}, rule)
+    desired = Desired(WantedState.RUNNING, 1, 1, scale={"b": 4})
+
+    assert rules.scaled(desired, definition, "b", 1) == {"b": 1}
+    assert rules.scaled(desired, definition, "b", None) == {}
+    assert rules.carried_scale({"b": 1}, definition, definition) == {"b": 1}
+    assert rules.carried_scale({"b": 1}, definition, THREE) == {}
 
 
 def test_a_publish_that_changes_replicas_ends_the_scale_of_that_step_alone():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nomadflows.model.graph import Scaling
-from nomadflows.plan.autoscale import CALM_S, is_calm, wanted_processes
+from nomadflows.plan.autoscale import CALM_S, figures, is_calm, wanted_processes
 
 RULE = Scaling(least=1, most=5, target=100)
 
@@ -47,3 +47,15 @@ def test_calm_is_when_one_process_less_would_do() -> None:
     assert not is_calm(RULE, 1, 0)
     assert is_calm(RULE, 2, 100)
     assert not is_calm(RULE, 2, 101)
+
+
+@pytest.mark.parametrize(
+    ("ready", "drained", "said"),
+    [
+        (310, None, "310 waiting"),
+        (310, 2.54, "310 waiting, 2.5 fewer each second"),
+        (310, -12.0, "310 waiting, 12.0 more each second"),
+    ],
+)
+def test_figures_in_words(ready: int, drained: float | None, said: str) -> None:
+    assert figures(ready, drained) == said

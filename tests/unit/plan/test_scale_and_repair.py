@@ -11,7 +11,7 @@ import pytest
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, FlowState, Status, WantedState, timestamp
 from nomadflows.plan.decide import decide
-from nomadflows.plan.decision import Act
+from nomadflows.plan.decision import ASKED_FOR, Act
 from nomadflows.plan.seen import JobSeen, QueueSeen, Seen, VersionSeen
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
@@ -40,6 +40,18 @@ def test_a_running_flow_takes_over_another_number_of_processes() -> None:
     decision = decide(seen(FlowState.RUNNING, replicas={"orders": 1, "store": 5}))
 
     assert (decision.act, decision.reason, decision.message) == (Act.SCALE, "Scaled", "Processes: store 2 → 5")
+
+
+def test_a_number_that_the_controller_decides_is_told_with_its_figures_and_is_not_a_persons_doing() -> None:
+    by_depth = {"store": "410 waiting, 9.0 more each second"}
+    decision = decide(seen(FlowState.RUNNING, replicas={"orders": 1, "store": 5}, autoscaled=by_depth))
+
+    assert (decision.act, decision.reason) == (Act.SCALE, "Autoscaled")
+    assert decision.message == "Processes: store 2 → 5 (410 waiting, 9.0 more each second)"
+    assert decision.reason not in ASKED_FOR
+
+    both = decide(seen(FlowState.RUNNING, replicas={"orders": 3, "store": 5}, autoscaled=by_depth))
+    assert both.reason == "Scaled"
 
 
 def test_a_number_that_somebody_else_changed_in_nomad_is_drift() -> None:
