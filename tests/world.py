@@ -85,6 +85,13 @@ class World:
         self._controllers.append(process)
         return process
 
+    def start_standby(self) -> subprocess.Popen[bytes]:
+        """Another controller, once it watches the leader."""
+        log = self.folder / f"controller-{len(self._controllers)}.log"
+        process = self.start_controller()
+        eventually("it stands by", lambda: "standing by" in log.read_text())
+        return process
+
     def leader(self) -> str:
         """Who leads, as Consul says; "" if nobody does."""
         entry = self.store.client.get(self.store.keys.leader)

@@ -130,9 +130,12 @@ class Leadership:
 
     def _stand_by(self) -> None:
         """Return when the lock is held or the campaign ends. No session is kept while another leads."""
-        index = 0
+        index, told = 0, False
         while not self._ended.is_set() and not self._session:
             holder, index = self._client.watch(self._key, index, _STANDBY_LOOK_S)
+            if holder is not None and holder.session and not told:
+                log.info("standing by", who=self.who, key=self._key)
+                told = True
             if (holder is None or not holder.session) and not self._ended.is_set() and not self._try():
                 index = 0
                 self._ended.wait(_RETRY_S)
