@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import FlowState, Status
 
+_KINDS: Final = ("ready", "unacked")
 _SECONDS: Final = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60)
 _LOOK_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -39,6 +40,7 @@ class FlowCounts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._states: dict[FlowRef, FlowState] = {}
+        self._steps: dict[FlowRef, frozenset[str]] = {}
 
     def seen(self, ref: FlowRef, status: Status) -> None:
         with self._lock:
@@ -47,6 +49,15 @@ class FlowCounts:
                 self._leave(ref, before)
                 self._states[ref] = status.state
                 FLOWS.labels(ref.workspace, status.state.value).inc()
+            self._tell(ref, status)
+
+    def _tell(self, ref: FlowRef, status: Status) -> None:
+        """What the steps hold. Those that are there no more are not told with what they held last."""
+        present = frozenset(step.id for step in status.steps)
+        for step_id in self._steps.get(ref, frozenset()) - present:
+            for kind in _KINDS:
+                READY.remove(ref.workspace, ref.flow, step_id, kind)
+        self._steps[ref] = present
         for step in status.steps:
             READY.labels(ref.workspace, ref.flow, step.id, "ready").set(step.ready)
             READY.labels(ref.workspace, ref.flow, step.id, "unacked").set(step.unacked)
@@ -54,11 +65,14 @@ class FlowCounts:
     def gone(self, ref: FlowRef) -> None:
         with self._lock:
             self._leave(ref, self._states.pop(ref, None))
+            self._tell(ref, Status())
+            del self._steps[ref]
 
     def clear(self) -> None:
         """This controller does not lead any more: others tell now."""
         with self._lock:
             self._states.clear()
+            self._steps.clear()
             FLOWS.clear()
             READY.clear()
 

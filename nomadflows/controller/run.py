@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import structlog
 
-from nomadflows.clients import connect
+from nomadflows.clients import Clients, connect, per_thread
 from nomadflows.controller.leader import Leader
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.settings import Settings
@@ -18,6 +20,13 @@ from nomadflows.store.leadership import Leadership
 log = structlog.get_logger()
 
 _PAUSE_S: Final = 1.0
+# Of each server, whether it can be worked with now. Cheap.
+_QUESTIONS: Final[tuple[Callable[[Clients], object], ...]] = (
+    lambda clients: clients.store.client.get(clients.store.keys.leader),
+    lambda clients: clients.nomad.ping(),
+    lambda clients: clients.vault.version(),
+    lambda clients: clients.broker.management.version(),
+)
 
 
 class Controller:
@@ -29,8 +38,9 @@ class Controller:
         self._lost = threading.Event()
         self._leader: Leader | None = None
         who = f"{socket.gethostname()}:{os.getpid()}"
-        self._store = connect(settings).store
-        self._leadership = Leadership(self._store, who, lost=self._lost.set)
+        self._clients = per_thread(settings)
+        self._asking = ThreadPoolExecutor(len(_QUESTIONS), thread_name_prefix="ready")
+        self._leadership = Leadership(connect(settings).store, who, lost=self._lost.set)
 
     def run(self) -> None:
         self._leadership.campaign()
@@ -46,9 +56,14 @@ class Controller:
         return self._leadership.is_leader
 
     def problem(self) -> str:
-        """Why this controller could not lead now; "" if it could, or does. Asks Consul, since all depends on it."""
+        """Why this controller could not lead now; "" if it could, or does. A leader needs all four servers."""
+        asked = [self._asking.submit(self._silent, ask) for ask in _QUESTIONS]
+        return "; ".join(said for future in asked if (said := future.result()))
+
+    def _silent(self, ask: Callable[[Clients], object]) -> str:
+        """What keeps a server from answering, "" if it does."""
         try:
-            self._store.client.get(self._store.keys.leader)
+            ask(self._clients())
         except NomadflowsError as error:
             return error.message
         return ""
