@@ -140,7 +140,11 @@ class Objects:
         headers = {f"{_LABEL}{name}": value for name, value in found.facts.labels.items()}
         headers |= {f"{_NOTE}{name}": value for name, value in found.facts.notes.items()}
         headers |= {"content-type": found.facts.content_type, "content-length": str(found.size)}
-        return StreamingResponse(_pieces(found), headers={**headers, "cache-control": "no-store"})
+        headers["cache-control"] = "no-store"
+        if request.method == "HEAD":
+            found.file.close()
+            return Response(headers=headers)
+        return StreamingResponse(_pieces(found), headers=headers)
 
     async def _remove(self, request: Request, owner: str) -> Response:
         if not await run_in_threadpool(self._store.remove, _workspace(owner), request.path_params["id"]):
