@@ -164,9 +164,7 @@ class Broker:
     def peek(self, workspace: str, queue: str) -> Mapping[str, Any] | None:
         """Headers of the oldest message of a queue, which stays where it is; None if there is none, or no queue."""
         try:
-            found: Mapping[str, Any] | None = self._on(
-                workspace, lambda link: link.ask_apart(functools.partial(methods.get, queue=queue))
-            )
+            found: Mapping[str, Any] | None = self._on(workspace, lambda link: link.peek(queue))
         except NotFound:
             return None
         return found

@@ -28,7 +28,7 @@ Command = Callable[[Channel], object]  # calls a method of the channel, without 
 
 HEARTBEAT_S: Final = 600  # lets the broker clear away connections of clients that are gone
 _FAREWELL_S: Final = 0.5
-_APART: Final = "apart"
+_PEEK: Final = "peek"
 LANES: Final = 4  # channels of one batch; the broker works them off at the same time
 
 
@@ -96,6 +96,7 @@ class Link:
         self._channels: dict[str, Any] = {}
         self._wait: Wait | None = None
         self._blocked = ""
+        self._peeked: Reply = lambda _headers: None
         self.opened = 0  # connections so far: tells a caller whether state of the last one can still be there
 
     def close(self) -> None:
@@ -108,13 +109,25 @@ class Link:
         channel = self.channel("lane-0")
         return self.wait(lambda wait: question(channel, wait.done))
 
-    def ask_apart(self, question: Question) -> Any:
-        """As `ask`, through a channel of its own: a message that it was given is back in its queue afterwards."""
-        channel = self.channel(_APART)
-        try:
-            return self.wait(lambda wait: question(channel, wait.done))
-        finally:
-            self.close_channel(_APART)
+    def peek(self, queue: str) -> Any:
+        """Headers of a queue's oldest message, which is put back; None if the queue is empty."""
+        channel = self.channel(_PEEK, setup=self._hear_of_empty_queues)
+
+        def begin(wait: Wait) -> None:
+            self._peeked = wait.done
+            channel.basic_get(queue, self._put_back)
+
+        return self.wait(begin)
+
+    def _hear_of_empty_queues(self, channel: Channel, reply: Reply) -> None:
+        """Once for each channel, since pika tells of them by a callback of its own."""
+        channel.add_callback(lambda _frame: self._peeked(None), [pika.spec.Basic.GetEmpty], one_shot=False)
+        reply(None)
+
+    def _put_back(self, channel: Channel, method: Any, properties: Any, _body: bytes) -> None:
+        """The second method is for its answer: it tells that the first, which has none, was received."""
+        channel.basic_nack(method.delivery_tag, requeue=True)
+        channel.basic_qos(prefetch_count=0, callback=lambda _frame: self._peeked(properties.headers or {}))
 
     def ask_all(self, questions: Sequence[Question]) -> list[Any]:
         """The answers of several methods that do not depend on each other. One that is refused ends them all."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pika
-
 from nomadflows.broker.link import Reply
 from nomadflows.broker.topology import Binding, Exchange
 
@@ -40,13 +38,6 @@ def unbind(channel: Any, reply: Reply, *, binding: Binding) -> None:
 
 def look(channel: Any, reply: Reply, *, queue: str) -> None:
     channel.queue_declare(queue, passive=True, callback=reply)
-
-
-def get(channel: Any, reply: Reply, *, queue: str) -> None:
-    """Answers with the headers of the oldest message, or None; the channel holds it then. Once for each channel, since
-    pika keeps the callback of an empty queue."""
-    channel.add_callback(lambda _frame: reply(None), [pika.spec.Basic.GetEmpty])
-    channel.basic_get(queue, lambda _channel, _method, properties, _body: reply(properties.headers or {}))
 
 
 def purge(channel: Any, reply: Reply, *, queue: str) -> None:
