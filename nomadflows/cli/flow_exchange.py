@@ -37,7 +37,7 @@ def export(session: Session, *, flow: str, number: int | None, draft: bool, form
       nomadflows flow export orders-to-warehouse --format elasticio > orders.json
       nomadflows flow export orders-to-warehouse -w test | nomadflows flow import - -w production
     """
-    from nomadflows.model.elasticio import write_graph
+    from nomadflows.model.elasticio_out import write_graph
     from nomadflows.model.flowtext import flow_text
 
     if draft and number:

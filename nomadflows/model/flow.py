@@ -133,6 +133,26 @@ class Autoscale(_Shape):
     )
 
 
+_Map = Annotated[
+    str | Json | None,
+    BeforeValidator(_parse_mapping),
+    Allowed("a mapping of target fields to JSONata, or one JSONata text"),
+]
+_When = Annotated[_Text | None, Allowed("a JSONata condition")]
+
+
+class Edge(_Shape):
+    """What becomes of a message on its way from one step to another."""
+
+    map: _Map = Field(default=None, description="As `map` of the step.")
+    when: _When = Field(default=None, description="As `when` of the step.")
+    otherwise: _Flag = Field(default=False, description="As `otherwise` of the step.")
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not self.map and self.when is None and not self.otherwise
+
+
 class StepDefinition(_Shape):
     """One step: which function of which component, fed by whom, with what."""
 
@@ -154,11 +174,7 @@ class StepDefinition(_Shape):
     with_: Annotated[Json, Allowed("a mapping of the function's settings")] = Field(
         default_factory=dict, alias="with", description="Settings of the function, constant for the flow version."
     )
-    map: Annotated[
-        str | Json | None,
-        BeforeValidator(_parse_mapping),
-        Allowed("a mapping of target fields to JSONata, or one JSONata text"),
-    ] = Field(
+    map: _Map = Field(
         default=None,
         description="What the step gets: target field → JSONata over the output of the step before, or one JSONata text.",
     )
@@ -176,12 +192,19 @@ class StepDefinition(_Shape):
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
         },
     )
-    when: Annotated[_Text | None, Allowed("a JSONata condition")] = Field(
+    when: _When = Field(
         default=None, description="JSONata condition; a message for which it is false does not reach the step."
     )
     otherwise: _Flag = Field(
         default=False,
         description="Gets the messages for which no `when` of the other steps after the same step holds.",
+    )
+    edges: Annotated[dict[_Text, Edge], Allowed("a mapping of steps whose output it gets to map, when, otherwise")] = (
+        Field(
+            default_factory=dict,
+            max_length=MAX_STEPS,
+            description="Step whose output it gets → what holds on that edge alone, instead of map, when, otherwise.",
+        )
     )
     replicas: Annotated[int, Allowed("a whole number from 1 to 20")] = Field(
         default=1, ge=1, le=20, description="Processes of the step, side by side on one queue; 1 to 20."
@@ -228,6 +251,10 @@ class StepDefinition(_Shape):
     @property
     def function(self) -> str:
         return self._use(3)
+
+    def edge(self, source: str) -> Edge:
+        """From a step before this one."""
+        return self.edges.get(source) or Edge.model_construct(map=self.map, when=self.when, otherwise=self.otherwise)
 
     def _use(self, part: int) -> str:
         match = _USE.fullmatch(self.use)

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from nomadflows.model import librarycheck, mapping, schedule
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.flow import FlowDefinition, StepDefinition
-from nomadflows.model.graph import ancestors, cycles, predecessors, routes
+from nomadflows.model.flow import Edge, FlowDefinition, StepDefinition
+from nomadflows.model.graph import ancestors, conditions, cycles, predecessors
 from nomadflows.model.names import VARIABLE
 from nomadflows.model.problems import Path, Problem, choices, shown, unknown
 from nomadflows.model.states import Kind
@@ -34,6 +34,8 @@ def check(definition: FlowDefinition, components: Components | None = None) -> I
     yield from _edges(definition.steps)
     for index, step in enumerate(definition.steps):
         yield from _expressions(("steps", index), step)
+        for source, edge in step.edges.items():
+            yield from _expressions(("steps", index, "edges", source), edge)
     if components is not None:
         yield from _uses(definition, components)
 
@@ -87,6 +89,8 @@ def _first_step(step: StepDefinition) -> Iterator[Problem]:
         yield Problem((*path, "when"), "the first step is the trigger and has no input; allowed: when in later steps")
     if step.otherwise:
         yield Problem((*path, "otherwise"), "the first step is the trigger and has no input; allowed: in later steps")
+    if step.edges:
+        yield Problem((*path, "edges"), "the first step is the trigger; allowed: nothing before it")
     if step.error_handler:
         yield Problem((*path, "error_handler"), "the first step is the trigger; allowed: an action as error handler")
 
@@ -111,6 +115,8 @@ def _error_handlers(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
     for index, step in handlers:
         if step.after is not None:
             yield Problem(("steps", index, "after"), "an error handler gets errors, not output; allowed: no after")
+        if step.edges:
+            yield Problem(("steps", index, "edges"), "an error handler gets errors, not output; allowed: no edges")
     for index, _ in handlers[1:]:
         first_index, first = handlers[0]
         yield Problem(
@@ -128,6 +134,12 @@ def _edges(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
         yield from _after(("steps", index, "after"), step, set(before), handlers, feeding)
     if len(before) < len(steps):
         return  # two steps of one id: which of them an edge means cannot be said
+    for index, step in enumerate(steps):
+        for source in step.edges if index and not step.error_handler else ():
+            if source not in before[step.id]:
+                yield Problem(
+                    ("steps", index, "edges", source), unknown("it gets nothing from", source, before[step.id])
+                )
     yield from _defaults(steps, before)
     away = "allowed: steps that lead away from the trigger"
     knots = list(cycles(before))
@@ -149,22 +161,29 @@ def _edges(steps: Sequence[StepDefinition]) -> Iterator[Problem]:
 def _defaults(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
     """`otherwise`: beside conditions, and once after each step."""
     taken: dict[str, str] = {}
-    for index, step in enumerate(steps):
-        path: Path = ("steps", index, "otherwise")
-        if not step.otherwise or index == 0:
-            continue
-        if step.error_handler:
-            yield Problem(path, "an error handler gets every error; allowed: on a step after another")
-        elif step.when is not None:
-            yield Problem(path, "a step has a condition of its own or takes what is left; allowed: when or otherwise")
+    for index, step in enumerate(steps[1:], 1):
+        yield from _own_defaults(("steps", index), step)
         for source in before[step.id]:
+            path: Path = ("steps", index, *(("edges", source) if source in step.edges else ()), "otherwise")
+            if not step.edge(source).otherwise:
+                continue
             if source in taken:
                 yield Problem(path, f"{taken[source]!r} is the default after {source!r} already; allowed: one default")
-            elif not routes(steps, before, source):
+            elif not conditions(steps, before, source):
                 yield Problem(
                     path, f"no other step after {source!r} has a condition; allowed: beside steps with `when`"
                 )
             taken.setdefault(source, step.id)
+
+
+def _own_defaults(path: Path, step: StepDefinition) -> Iterator[Problem]:
+    if step.error_handler and step.otherwise:
+        problem = "an error handler gets every error; allowed: on a step after another"
+        yield Problem((*path, "otherwise"), problem)
+    for at, edge in ((path, step.edge("")), *(((*path, "edges", name), edge) for name, edge in step.edges.items())):
+        if edge.otherwise and edge.when is not None and not step.error_handler:
+            problem = "a step has a condition of its own or takes what is left; allowed: when or otherwise"
+            yield Problem((*at, "otherwise"), problem)
 
 
 def _after(
@@ -181,7 +200,7 @@ def _after(
             yield Problem(at, f"{source!r} is named twice; allowed: each step once")
 
 
-def _expressions(path: Path, step: StepDefinition) -> Iterator[Problem]:
+def _expressions(path: Path, step: StepDefinition | Edge) -> Iterator[Problem]:
     if step.map:
         for error in mapping.check(step.map):
             leaf = _leaf(step.map, error.path)

@@ -11,7 +11,7 @@ from nomadflows.model import names
 from nomadflows.model.errors import InputError
 
 if TYPE_CHECKING:  # who only handles RunSteps need not load pydantic
-    from nomadflows.model.flow import FlowDefinition, StepDefinition
+    from nomadflows.model.flow import Edge, FlowDefinition, StepDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,14 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
     by_id = {step.id: step for step in definition.steps}
     run: list[RunStep] = []
     for step in _start_order(definition.steps, before):
-        sources = [by_id[source] for source in before[step.id]]
-        none_of = {source: _none_of(routes(definition.steps, before, source)) for source in before[step.id]}
-        mappers = _mappers(step, sources, none_of)
-        run.extend(mappers)
+        mappers = {
+            source: _mapper_from(by_id[source], step, conditions(definition.steps, before, source))
+            for source in before[step.id]
+            if not step.edge(source).changes_nothing
+        }
+        if step.error_handler and not step.edge("").changes_nothing:
+            mappers = {"": _mapper_of_errors(step)}
+        run.extend(mappers.values())
         run.append(
             RunStep(
                 id=step.id,
@@ -129,7 +133,9 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
                 function=step.function,
                 config=dict(step.with_),
                 credential=step.credential,
-                after=tuple(m.id for m in mappers) or tuple(before[step.id]),
+                after=tuple(
+                    mappers[source].id if source in mappers else source for source in before[step.id] or mappers
+                ),
                 replicas=step.autoscale.min if step.autoscale else step.replicas,
                 scaling=_scaling(step),
                 prefetch=step.prefetch,
@@ -162,42 +168,39 @@ def _start_order(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[
         yield ready
 
 
-def routes(
-    steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]], source: str
-) -> tuple[StepDefinition, ...]:
-    """The branches after a step that have a condition: what makes it a router."""
-    return tuple(step for step in steps if step.when is not None and source in before[step.id])
+def conditions(steps: Sequence[StepDefinition], before: Mapping[str, Sequence[str]], source: str) -> tuple[str, ...]:
+    """Of the branches after a step: what makes it a router."""
+    edges = (step.edge(source) for step in steps if source in before[step.id])
+    return tuple(edge.when for edge in edges if edge.when is not None)
 
 
-def _none_of(branches: Sequence[StepDefinition]) -> str:
-    """The condition of the default branch. Each was compiled alone, so none can end its parenthesis."""
-    return f"$not({' or '.join(f'({branch.when})' for branch in branches)})"
+def _mapper_from(source: StepDefinition, step: StepDefinition, branches: Sequence[str]) -> RunStep:
+    """On one edge. The default branch's condition is that none of the others holds: each was compiled alone, so none can
+    end its parenthesis."""
+    edge = step.edge(source.id)
+    condition = f"$not({' or '.join(f'({branch})' for branch in branches)})" if edge.otherwise else edge.when
+    return _mapper(
+        step,
+        names.mapper_id(source.id, step.id),
+        edge,
+        condition,
+        after=(source.id,),
+        replicas=source.replicas,
+        prefetch=source.prefetch,
+    )
 
 
-def _mappers(step: StepDefinition, sources: Sequence[StepDefinition], none_of: Mapping[str, str]) -> list[RunStep]:
-    """One for each edge into a step that maps or filters; none otherwise."""
-    if not step.map and step.when is None and not step.otherwise:
-        return []
-    config: dict[str, Any] = {"mapping": step.map or "$"}
-    if step.when is not None:
-        config["condition"] = step.when
-    if step.error_handler:
-        return [_mapper(step, names.mapper_id("error", step.id), config, error_handler=True)]
-    return [
-        _mapper(
-            step,
-            names.mapper_id(source.id, step.id),
-            config | ({"condition": none_of[source.id]} if step.otherwise else {}),
-            after=(source.id,),
-            replicas=source.replicas,
-            prefetch=source.prefetch,
-        )
-        for source in sources
-    ]
+def _mapper_of_errors(step: StepDefinition) -> RunStep:
+    """Before the error handler, which no edge leads to."""
+    edge = step.edge("")
+    return _mapper(step, names.mapper_id("error", step.id), edge, edge.when, error_handler=True)
 
 
-def _mapper(step: StepDefinition, mapper_id: str, config: dict[str, Any], **fed_by: Any) -> RunStep:
+def _mapper(step: StepDefinition, mapper_id: str, edge: Edge, condition: str | None, **fed_by: Any) -> RunStep:
     """A mapper keeps pace with the step it follows and holds the same messages as the step it feeds."""
+    config: dict[str, Any] = {"mapping": edge.map or "$"}
+    if condition is not None:
+        config["condition"] = condition
     return RunStep(
         id=mapper_id,
         kind="mapper",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.flow import FlowDefinition, StepDefinition
+from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import predecessors
 from nomadflows.model.problems import Problem
 from nomadflows.model.semver import semver_key
@@ -22,20 +22,20 @@ def problems(definition: FlowDefinition, found: Mapping[int, ComponentVersion]) 
     versions = {definition.steps[index].id: version for index, version in found.items()}
     for index, version in sorted(found.items()):
         step = definition.steps[index]
-        if _has_mapper(step) or not _needs_ids(version):
+        if not _needs_ids(version):
             continue
         sources = versions if step.error_handler else before[step.id]
-        old = [source for source in sources if source in versions and _sends_none(versions[source])]
+        old = [
+            source
+            for source in sources
+            if source in versions and step.edge(source).changes_nothing and _sends_none(versions[source])
+        ]
         if old:
             yield Problem(
                 ("steps", index),
                 f"{old[0]!r} is of a component with version {versions[old[0]].library} of Node's library, whose messages "
                 f"{step.id!r} cannot finish; allowed: a mapping between them, `map: $` changes nothing",
             )
-
-
-def _has_mapper(step: StepDefinition) -> bool:
-    return bool(step.map) or step.when is not None or step.otherwise
 
 
 def _sends_none(version: ComponentVersion) -> bool:

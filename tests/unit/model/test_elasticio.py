@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nomadflows.model.elasticio import is_graph, read_graph, write_graph
+from nomadflows.model.elasticio import is_graph, read_graph
+from nomadflows.model.elasticio_out import write_graph
 from nomadflows.model.errors import InputError
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.flowfile import parse_flow_file
@@ -50,7 +51,9 @@ EVERYTHING: Json = {
                      "component_id": "55b0a2b0f3d5d1aa6d0c0002", "service": "router"},
                     {"id": "step_3", "command": "acme/sql:upsert@1.2.0", "fields": {}, "secret_id": "Sec_1"},
                     {"id": "step_4", "command": "acme/sql:upsert@latest"},
-                    {"id": "step_5", "command": "acme/log:write@latest", "fields": {"text": "left"}},
+                    {"id": "step_5", "command": "acme/log:write@latest", "fields": {"text": "left"}, "first": False},
+                    {"id": "step_6", "name": None, "command": "acme/log:write@latest", "fields": None, "error": False,
+                     "credentials_id": None, "secret_id": ""},
                     {"id": "error_all", "command": "acme/mail:send@latest", "error": True},
                 ],
                 "edges": [
@@ -61,6 +64,12 @@ EVERYTHING: Json = {
                     {"id": "mapper:step_2:step_4", "source": "step_2", "target": "step_4",
                      "config": {"mapper_type": "jsonata", "mapper": {"x": "t"}, "condition": "t < 0"}},
                     {"id": "step_2:step_5", "source": "step_2", "target": "step_5"},
+                    # Two edges into one node that differ, and one that changes nothing
+                    {"id": "mapper:step_3:step_6", "source": "step_3", "target": "step_6",
+                     "config": {"mapper": {"text": "'stored'"}, "condition": None}},
+                    {"id": "x", "source": "step_4", "target": "step_6",
+                     "config": {"mapper_type": None, "mapper": {"text": "'refused'"}, "condition": "urgent"}},
+                    {"id": "step_5:step_6", "source": "step_5", "target": "step_6", "config": {"mapper": None}},
                 ],
             },
             "nodes_config": {
@@ -68,6 +77,9 @@ EVERYTHING: Json = {
                 "step_3": {"prefetch": 3, "replicas": 2, "passthrough": {"disabled": True}},
                 "step_4": {"disable_dynamic_flow_control": True, "persistent_messages": True, "passthrough": {"disabled": False}},
                 "step_5": {},
+                "step_6": {"prefetch": None, "replicas": 1, "log_level": "loud", "passthrough": None},
+                "error_all": None,
+                "gone": {"prefetch": 7},
             },
         },
     }
@@ -111,6 +123,19 @@ def test_what_a_graph_means():
     run = {step.id: step for step in expand(definition)}
     assert run["mapper:step_1:step_2"].config["mapping"] == {"id": "order.id", "t": "$sum(l.p)"}
     assert run["mapper:step_2:step_5"].config["condition"] == "$not((t > 100) or (t < 0))"
+    assert run["step_6"].after == ("mapper:step_3:step_6", "mapper:step_4:step_6", "step_5")
+    assert run["mapper:step_3:step_6"].config == {"mapping": {"text": "'stored'"}}
+    assert run["mapper:step_4:step_6"].config == {"mapping": {"text": "'refused'"}, "condition": "urgent"}
+    assert (run["step_1"].log_level, run["step_6"].log_level) == ("trace", "")
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_what_says_nothing_comes_back_as_it_was(nothing: Any):
+    document = copy.deepcopy(EVERYTHING)
+    attributes = document["data"]["attributes"]
+    attributes |= {"description": nothing, "cron": nothing, "type": nothing, "default_mapper_type": None}
+    attributes["nodes_config"] = nothing
+    assert write_graph(stored(document)) == document
 
 
 def test_a_change_made_here_is_in_what_is_written():
@@ -118,6 +143,9 @@ def test_a_change_made_here_is_in_what_is_written():
     definition["steps"][2] |= {"map": {"a": "b"}, "use": "sql@1.3.0:upsert", "credential": "other"}
     definition["steps"][2].pop("when")
     definition["steps"][1].pop("map")
+    definition["steps"][0].pop("log_level")
+    definition["steps"][5]["edges"]["step_4"] = {}
+    definition["steps"][5] |= {"name": "Notes", "log_level": "warn", "env": {"A": "b"}}
     document = write_graph(definition)["data"]["attributes"]
     node = document["graph"]["nodes"][2]
     edges = {edge["target"]: edge for edge in document["graph"]["edges"]}
@@ -125,6 +153,13 @@ def test_a_change_made_here_is_in_what_is_written():
     assert edges["step_3"]["id"] == "mapper:step_2:step_3"
     assert edges["step_3"]["config"] == {"mapper": {"a": "b"}, "mapper_type": "jsonata", "condition": None}
     assert edges["step_2"]["id"] == "step_1:step_2"
+    assert edges["step_6"]["id"] == "step_5:step_6"
+    changed = next(edge for edge in document["graph"]["edges"] if edge.get("source") == "step_4")
+    assert changed["config"] == {"mapper_type": None, "mapper": {}, "condition": None}
+    assert document["graph"]["nodes"][5]["name"] == "Notes"
+    assert document["graph"]["nodes"][5]["nomadflows"] == {"env": {"A": "b"}}
+    assert document["nodes_config"]["step_6"]["log_level"] == "warn"
+    assert "log_level" not in document["nodes_config"]["step_1"]
 
 
 FLOW = """
@@ -135,9 +170,16 @@ variables: {region: eu}
 steps:
   - {id: in, use: "webhook:receive"}
   - {id: large, use: "log:write", when: "total > 10", resources: {memory: 64}}
-  - {id: rest, use: "log:write", after: in, otherwise: true, map: {a: b}}
+  - {id: rest, use: "log:write", after: in, when: "total < 0", map: {a: b}}
   - {id: all, use: "log@1.0.0:write", after: in, prefetch: 5}
   - {id: both, use: "log:write", after: [large, all], credential: x-1, with: {text: t}}
+  - id: apart
+    use: "log:write"
+    env: {A: b}
+    log_level: debug
+    after: [large, rest, all, in]
+    map: {a: c}
+    edges: {large: {when: b}, all: {}, in: {otherwise: true}}
   - {id: failed, use: "log:write", error_handler: true, map: "$"}
 """
 
@@ -163,10 +205,9 @@ def test_as_a_flow_file_it_is_the_same():
         (lambda d: d["graph"]["nodes"][2].update(command="x"), "node step_3: command 'x'"),
         (lambda d: d["graph"].update(nodes=[]), "the graph has no nodes"),
         (lambda d: d.update(name="…"), "no name that can name a flow"),
-        (
-            lambda d: d["graph"]["edges"].append({"source": "step_1", "target": "step_3"}),
-            "the edges into step_3 have different mappings or conditions",
-        ),
+        (lambda d: d["graph"]["edges"].pop(1), "no edge leads to node step_2, so nothing reaches it"),
+        (lambda d: d["graph"]["edges"].append({"target": "step_5"}) or d["graph"]["edges"].pop(4), "node step_5"),
+        (lambda d: d.update(nodes_config=[]) or d.update(nodes_config=[1]), "nodes_config: expected an object"),
     ],
 )
 def test_what_has_no_counterpart_is_told(change: Any, message: str):

@@ -94,11 +94,31 @@ def test_json_is_read_too():
 
 
 STEP_FIELDS = (
-    "id, name, use, credential, with, map, after, when, otherwise, replicas, autoscale, prefetch, resources, env, log_level, passthrough, elasticio, "
+    "id, name, use, credential, with, map, after, when, otherwise, edges, replicas, autoscale, prefetch, resources, env, log_level, passthrough, elasticio, "
     "error_handler, min_interval"
 )
 
 ONE_MISTAKE = {
+    "an edge that is not there": (
+        ("use: log:write", "use: log:write\n    edges: {orders: {map: {a: b}}}"),
+        "20: steps[2].edges.orders: it gets nothing from 'orders'; allowed: store",
+    ),
+    "an expression on an edge": (
+        ("use: log:write", "use: log:write\n    edges:\n      store: {when: 'a >'}"),
+        "21: steps[2].edges.store.when: Unexpected end of expression (column 4); allowed: a JSONata expression",
+    ),
+    "a default on an edge without conditions beside it": (
+        ("use: log:write", "use: log:write\n    edges: {store: {otherwise: true}}"),
+        "20: steps[2].edges.store.otherwise: no other step after 'store' has a condition; allowed: beside steps with `when`",
+    ),
+    "an edge into the error handler": (
+        ("use: log:write", "use: log:write\n    error_handler: true\n    edges: {store: {map: {a: b}}}"),
+        "21: steps[2].edges: an error handler gets errors, not output; allowed: no edges",
+    ),
+    "a field that an edge has not": (
+        ("use: log:write", "use: log:write\n    edges: {store: {mapp: {a: b}}}"),
+        "20: steps[2].edges.store.mapp: unknown field 'mapp'; did you mean 'map'? allowed: map, when, otherwise",
+    ),
     "a typo in a field": (
         ("    replicas: 2", "    replcas: 2"),
         f"16: steps[1].replcas: unknown field 'replcas'; did you mean 'replicas'? allowed: {STEP_FIELDS}",
@@ -482,6 +502,9 @@ STEP = [
     "after",
     "when",
     "otherwise",
+    "edges",
+    "env",
+    "log_level",
     "replicas",
     "resources",
     "error_handler",

@@ -55,6 +55,37 @@ def test_fan_out_and_fan_in():
     }
 
 
+def test_each_edge_of_a_fan_in_may_have_its_own_mapping():
+    definition = flow(
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "c", "after": "a"},
+        {"id": "d", "after": "a"},
+        {"id": "e", "after": ["b", "c", "d"], "map": {"x": "y"}, "edges": {"c": {"when": "z"}, "d": {}}},
+    )
+    run = {step.id: step for step in expand(definition)}
+    assert run["e"].after == ("mapper:b:e", "mapper:c:e", "d")
+    assert run["mapper:b:e"].config == {"mapping": {"x": "y"}}
+    assert run["mapper:c:e"].config == {"mapping": "$", "condition": "z"}
+    assert FlowDefinition.from_json(definition.to_json()) == definition
+
+
+def test_a_condition_on_an_edge_makes_its_source_a_router():
+    run = expand(
+        flow(
+            {"id": "a"},
+            {"id": "b"},
+            {"id": "both", "after": ["a", "b"], "edges": {"a": {"when": "x > 1"}}},
+            {"id": "rest", "after": ["a", "b"], "edges": {"a": {"otherwise": True}}},
+        )
+    )
+    assert {step.id: step.after for step in run} == {
+        "a": (), "b": ("a",), "mapper:a:both": ("a",), "both": ("mapper:a:both", "b"),
+        "mapper:a:rest": ("a",), "rest": ("mapper:a:rest", "b"),
+    }  # fmt: skip
+    assert next(step for step in run if step.id == "mapper:a:rest").config["condition"] == "$not((x > 1))"
+
+
 def test_a_router_has_branches_and_one_default():
     run = expand(
         flow(
