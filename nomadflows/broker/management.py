@@ -168,10 +168,14 @@ class Management:
         return found
 
     def _queues(self, vhost: str, prefix: str) -> Iterator[Json]:
+        """Those of one flow page by page; all of them in one answer, since the broker looks through all for each page."""
+        if not prefix:
+            yield from self._call("GET", "queues", vhost, query=_LIVE, timeout=_LONG_S)
+            return
         page = pages = 1
         while page <= pages:
             query = {**_LIVE, "page": str(page), "page_size": str(_PAGE), "name": prefix, "use_regex": "false"}
-            answer = self._call("GET", "queues", vhost, query=query, timeout=None if prefix else _LONG_S)
+            answer = self._get("queues", vhost, query=query)
             yield from (queue for queue in answer["items"] if str(queue["name"]).startswith(prefix))
             pages = int(answer["page_count"])
             page += 1

@@ -3,33 +3,25 @@ one that does it again. Servers first, then the status, so that the status never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-import structlog
-
-from nomadflows.broker.astray import route_again
 from nomadflows.broker.faults import QueueFull
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
+from nomadflows.controller.deployment import Deployment
 from nomadflows.controller.hooks import HookActs
 from nomadflows.controller.observe import Look
-from nomadflows.controller.versions import Version, Versions, credentials_of
+from nomadflows.controller.versions import Version, Versions
 from nomadflows.controller.writer import Writer, incoming_steps
-from nomadflows.model.component import ComponentVersion
-from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.graph import replicas
-from nomadflows.model.names import VersionRef, input_key
+from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Desired, FlowState, WantedState, parse_timestamp, timestamp
 from nomadflows.plan.decision import Act, Decision
 from nomadflows.plan.publishing import incoming_ready, warming
 from nomadflows.plan.troubles import stuck_steps
-from nomadflows.render.job import Site, render_job
-
-log = structlog.get_logger()
 
 _ActFunction = Callable[["Acts", Look, Decision], None]
 
@@ -40,9 +32,8 @@ class Acts:
 
     versions: Versions
     writer: Writer
-    site: Site
+    deployment: Deployment
     hooks: HookActs
-    aside: ThreadPoolExecutor  # for calls to different servers that need not wait for each other
     wake_fed: Callable[[VersionRef, bool], None]
     leading: Callable[[], Clients]  # LostLeadership once another leads
 
@@ -68,7 +59,7 @@ class Acts:
             changes.update(came_from=0, input_version=status.version)
             self.hooks.done(seen.ref.version(status.version), status.components)
             self.wake_fed(seen.ref.version(status.version), False)
-            self._bring_back(seen.ref.version(status.version))
+            self.deployment.bring_back(seen.ref.version(status.version))
         if decision.state is FlowState.SUSPENDED:
             self.clients.broker.set_aside(seen.ref)
         if decision.state is FlowState.SLEEPING:
@@ -88,7 +79,7 @@ class Acts:
             self.hooks.due(version, resolved)
         if old:  # what the suspended version kept moves into the new one's queues before that comes up
             self._delete_unused(look, number)
-            self._prepare(version, self.versions.components(self.clients.store, resolved))
+            self.deployment.prepare(version, resolved)
         self.writer.enter(
             look,
             decision,
@@ -111,54 +102,13 @@ class Acts:
 
     def bring_up(self, look: Look, decision: Decision) -> None:
         version, status = _required(look), look.seen.status
-        index = self._register(look, version, status.components, look.seen.replicas, prepare=True)
-        self._bring_back(version.ref)
+        index = self.deployment.set_up(version, look.seen.kind, status.components, look.seen.replicas)
+        self.deployment.bring_back(version.ref)
         repaired = decision.reason != "Starting"
         if repaired:
-            self._route_again(version)
+            self.deployment.route_again(version)
         changes = {"job_index": index, "input_version": version.ref.number}
         self.writer.update(look, changes, decision if repaired else None)
-
-    def _route_again(self, version: Version) -> None:
-        """What came while a queue or a binding was missing. What its queue refuses stays with the unrouted ones."""
-        try:
-            count = route_again(self.clients.broker, version.ref, version.topology)
-        except Refused as error:
-            log.warning("messages stay unrouted", flow=str(version.ref.ref), why=error.message)
-        else:
-            if count:
-                log.info("unrouted messages were published again", flow=str(version.ref.ref), count=count)
-
-    def _bring_back(self, ref: VersionRef) -> None:
-        """Rebounds that were set aside while the flow was suspended. What does not fit yet is tried again at a full
-        round, which sees them as drift."""
-        try:
-            self.clients.broker.bring_back(ref)
-        except QueueFull as error:
-            log.info("rebounds stay aside", flow=str(ref.ref), why=error.message)
-
-    def _register(
-        self, look: Look, version: Version, resolved: Mapping[str, str], counts: Mapping[str, int], *, prepare: bool
-    ) -> int:
-        """Secrets, role, queues and the job. The servers are independent, so they work at the same time; the
-        job comes last, since its processes need the others."""
-        components = self.versions.components(self.clients.store, resolved)
-        preparing = self.aside.submit(self._prepare, version, components) if prepare else None
-        hcl = render_job(version.ref, look.seen.kind, version.digest, version.steps, components, counts, self.site)
-        self.clients.nomad.ensure_namespace(version.ref.workspace)
-        job = self.clients.nomad.parse(hcl)
-        if preparing is not None:
-            preparing.result()
-        present = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
-        return self.clients.nomad.register(job, present.modify_index if present else 0, source=hcl)
-
-    def _prepare(self, version: Version, components: Mapping[str, ComponentVersion]) -> None:
-        """What the processes of a version find when they start: their secret and role, their user and queues."""
-        secret = self.clients.vault.version_secret(version.ref)
-        self.clients.vault.ensure_role(version.ref, credentials_of(version, components))
-        self.clients.broker.ensure_vhost(version.ref.workspace)
-        self.clients.broker.declare(version.ref, version.topology)
-        self.clients.broker.ensure_user(version.ref, secret.amqp_password, [step.id for step in version.steps])
 
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,57 +120,37 @@ class Acts:
         version = _required(look)
         none = dict.fromkeys(version.replicas, 0)
         if decision.reason == "DriftRepaired":
-            index = self._register(look, version, look.seen.status.components, none, prepare=True)
+            index = self.deployment.set_up(version, look.seen.kind, look.seen.status.components, none)
             if look.seen.status.state is FlowState.SLEEPING:
                 self.wake_fed(version.ref, True)
-            self._route_again(version)
+            self.deployment.route_again(version)
             self.writer.update(look, {"job_index": index}, decision)
         else:
-            self.writer.update(look, {"job_index": self._scale(look, version, none)}, None)
+            self.writer.update(look, {"job_index": self.deployment.scale(version, look.seen, none)}, None)
 
     def wake(self, look: Look, decision: Decision) -> None:
         version = _required(look)
-        index = self._scale(look, version, look.seen.replicas)
+        index = self.deployment.scale(version, look.seen, look.seen.replicas)
         changes = {"job_index": index, "parking": False, "waking": timestamp(look.seen.now)}
         self.writer.enter(look, decision, changes)
         self.wake_fed(version.ref, False)
 
     def scale(self, look: Look, decision: Decision) -> None:
-        index = self._scale(look, _required(look), look.seen.replicas)
+        index = self.deployment.scale(_required(look), look.seen, look.seen.replicas)
         self.writer.update(look, {"job_index": index}, decision)
-
-    def _scale(self, look: Look, version: Version, counts: Mapping[str, int]) -> int:
-        """All groups in one registration. The job as Nomad has it, unless a stranger changed it."""
-        job = self.clients.nomad.job(version.ref.workspace, version.ref.job_id)
-        status = look.seen.status
-        if (
-            job is None
-            or job.stopped
-            or status.job_index not in {0, job.modify_index}
-            or set(job.counts) != set(counts)
-        ):
-            return self._register(look, version, status.components, counts, prepare=False)
-        return self.clients.nomad.register_counts(job, counts)
 
     # ── stop ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop_job(self, look: Look, _decision: Decision) -> None:
         for number in _numbers(look):
-            self._stop_version(look.seen.ref.version(number))
+            self.deployment.stop(look.seen.ref.version(number))
 
     def run_shutdown(self, look: Look, decision: Decision) -> None:
         self.hooks.run_shutdown(_required(look), look.seen.status.components)
         self.writer.update(look, {}, decision)
 
-    def _stop_version(self, ref: VersionRef) -> None:
-        """By a registration, since that can insist on the index it has read; a deregistration cannot, and would let
-        a deposed controller stop what its successor has started."""
-        job = self.clients.nomad.job(ref.workspace, ref.job_id)
-        if job is not None and not job.stopped:
-            self.clients.nomad.register({**job.raw, "Stop": True}, job.modify_index)
-
     def clean_up(self, look: Look, decision: Decision) -> None:
-        dropped = sum(self._delete_version(look.seen.ref.version(number)) for number in _numbers(look))
+        dropped = sum(self.deployment.delete(look.seen.ref.version(number)) for number in _numbers(look))
         self._delete_unused(look, look.seen.desired.version + 1)
         if look.version is not None and look.seen.status.components:
             self.hooks.ended(look.version, look.seen.status.components)
@@ -245,30 +175,11 @@ class Acts:
             seconds=seconds,
         )
 
-    def _delete_version(self, ref: VersionRef) -> int:
-        """Everything a version left in Nomad, RabbitMQ and Vault; how many messages went with it. What Vault
-        still holds while it is away is harmless (the job it is bound to is gone) and must not keep a flow from
-        being stopped."""
-        job = self.clients.nomad.job(ref.workspace, ref.job_id)
-        if job is not None and not job.stopped:
-            raise Conflict(f"job {ref.job_id} was started meanwhile")
-        self.clients.nomad.deregister(ref.workspace, ref.job_id, purge=True)
-        try:
-            version = self.versions.get(self.clients.store, ref)
-        except Refused:
-            return 0
-        dropped = self.clients.broker.delete_version(ref, version.topology)
-        try:
-            self.clients.vault.delete_version(ref)
-        except ServerUnreachable as error:
-            log.warning("left a role in Vault", version=str(ref), error=str(error))
-        return dropped
-
     def _delete_unused(self, look: Look, before: int) -> None:
         """Versions that a controller prepared, but died before it wrote so: nobody would ever look for them again."""
         for number in range(look.seen.status.version + 1, before) if look.seen.status.version else ():
             if number not in _numbers(look):
-                self._delete_version(look.seen.ref.version(number))
+                self.deployment.delete(look.seen.ref.version(number))
 
     # ── by the controller itself ──────────────────────────────────────────────────────────────────────────
 
@@ -303,7 +214,7 @@ class Acts:
         new = self._desired_version(look)
         resolved = new.resolve(self.clients.store)
         self._delete_unused(look, new.ref.number)
-        self._prepare(new, self.versions.components(self.clients.store, resolved))
+        self.deployment.prepare(new, resolved)
         old = look.seen.status.version
         self.hooks.due_if_new(look.seen.ref.version(old), new, resolved)
         self.writer.enter(
@@ -345,7 +256,7 @@ class Acts:
         if job is not None and not job.stopped and set(job.counts) == set(counts):
             self.clients.nomad.register_counts(job, counts)
         else:
-            self._register(look, new, status.incoming_components, counts, prepare=True)
+            self.deployment.set_up(new, look.seen.kind, status.incoming_components, counts)
         if (ready := incoming_ready(look.seen)) != status.incoming_ready:
             self.writer.update(look, {"incoming_ready": ready}, None)
 
@@ -384,34 +295,22 @@ class Acts:
         )
 
     def retire_down(self, look: Look, _decision: Decision) -> None:
-        self._stop_version(look.seen.ref.version(look.seen.status.replacing))
+        self.deployment.stop(look.seen.ref.version(look.seen.status.replacing))
 
     def retire(self, look: Look, decision: Decision) -> None:
         old = self.versions.get(self.clients.store, look.seen.ref.version(look.seen.status.replacing))
         self.clients.broker.close_input(old.ref)  # a late publisher must not put anything behind what is moved now
         try:
-            moved, dead = self._move_leftovers(old, _required(look))
+            moved, dead = self.deployment.move_leftovers(old, _required(look))
         except QueueFull:
             job = look.seen.current.job
             if job is not None and not job.is_parked:
                 raise
             self.bring_up(look, replace(decision, reason="Starting"))  # only a version at work makes room for the rest
             return
-        self._delete_version(old.ref)
+        self.deployment.delete(old.ref)
         note = f" ({moved} messages moved" + (f", {dead} to the dead queue: their step is gone)" if dead else ")")
         self.writer.update(look, {"replacing": 0}, replace(decision, message=decision.message + note))
-
-    def _move_leftovers(self, old: Version, new: Version) -> tuple[int, int]:
-        kept = {step.id for step in new.steps}
-        moved, dead = self.clients.broker.move_rebounds(old.ref, new.ref), 0
-        for step in old.steps:
-            if step.id in kept:
-                moved += self.clients.broker.move(
-                    old.ref.workspace, old.ref.queue(step.id), new.ref.exchange, input_key(step.id)
-                )
-            else:
-                dead += self.clients.broker.move(old.ref.workspace, old.ref.queue(step.id), "", old.ref.ref.dead_queue)
-        return moved + dead, dead
 
     def _desired_version(self, look: Look) -> Version:
         return self.versions.get(self.clients.store, look.seen.ref.version(look.seen.desired.version))

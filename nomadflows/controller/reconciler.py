@@ -10,6 +10,7 @@ import structlog
 
 from nomadflows.clients import Clients
 from nomadflows.controller.acts import Acts
+from nomadflows.controller.deployment import Deployment
 from nomadflows.controller.hooks import HookActs
 from nomadflows.controller.memory import Memory
 from nomadflows.controller.observe import FULL, Look, look
@@ -55,7 +56,8 @@ class Reconciler:
         self._aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="aside")
         hooks = HookActs(self._versions, self._leading, site)
         self._wake_fed = wake_fed
-        self._acts = Acts(self._versions, self._writer, site, hooks, self._aside, self._feed, self._leading)
+        deployment = Deployment(self._versions, site, self._aside, self._leading)
+        self._acts = Acts(self._versions, self._writer, deployment, hooks, self._feed, self._leading)
 
     def work(self, ref: FlowRef, hints: Hints) -> float | None:
         """Bring a flow as far as it will go now; seconds until it wants to be looked at again, None: when signalled.

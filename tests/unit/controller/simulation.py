@@ -121,7 +121,8 @@ class Simulation:
         self.fence = FakeFence()
         self.reconciler = Reconciler(lambda: clients, self.fence, self.ticks, SimpleNamespace(), feed)  # type: ignore[arg-type]
         self.reconciler._aside.shutdown()
-        self.reconciler._acts = replace(self.reconciler._acts, aside=Inline())  # type: ignore[arg-type]
+        acts = self.reconciler._acts
+        self.reconciler._acts = replace(acts, deployment=replace(acts.deployment, aside=Inline()))  # type: ignore[arg-type]
         self.reconciler._memory._clock = lambda: s.now_s
         self.hints: set[str] = {"full"}
         self.signalled = True
@@ -396,6 +397,6 @@ def enter(stack: ExitStack, *args: Any, **kwargs: Any) -> Simulation:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     simulation = Simulation(*args, **kwargs)
     stack.enter_context(patch("nomadflows.controller.observe.utc_now", simulation.servers.now))
-    stack.enter_context(patch("nomadflows.controller.acts.render_job", rendered))
-    stack.enter_context(patch("nomadflows.controller.acts.route_again", route_again))
+    stack.enter_context(patch("nomadflows.controller.deployment.render_job", rendered))
+    stack.enter_context(patch("nomadflows.controller.deployment.route_again", route_again))
     return simulation

@@ -20,7 +20,7 @@ from nomadflows.model.names import FlowRef
 from nomadflows.model.states import FlowState, Status, StepStatus
 from nomadflows.settings import Settings
 
-FLOW = FlowRef("default", "watched")
+FLOW = FlowRef("watched", "orders")  # no other test counts this workspace
 RUNNING = Status(FlowState.RUNNING, version=1, steps=(StepStatus("read", "trigger", "c@1", ready=3), StepStatus("store", "action", "c@1", unacked=2)))  # fmt: skip
 DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
 
@@ -64,7 +64,7 @@ def of_flow(ref: FlowRef) -> dict[tuple[str, str], float]:
 def test_a_scrape_tells_what_the_steps_of_an_active_flow_hold(counts: metrics.FlowCounts) -> None:
     counts.seen(FLOW, RUNNING)
     assert of_flow(FLOW) == {("read", "ready"): 3, ("read", "unacked"): 0, ("store", "ready"): 0, ("store", "unacked"): 2}  # fmt: skip
-    assert 'nomadflows_flows{state="Running",workspace="default"} 1.0' in scraped()
+    assert 'nomadflows_flows{state="Running",workspace="watched"} 1.0' in scraped()
 
 
 def test_a_step_or_flow_that_is_gone_is_told_no_more(counts: metrics.FlowCounts) -> None:
