@@ -41,7 +41,7 @@ OURS: Final = (
     "limits",
     "variables",
 )  # of a flow, without a place in the attributes
-OURS_OF_STEP: Final = ("autoscale", "resources", "env", "min_interval")
+OURS_OF_STEP: Final = ("autoscale", "resources", "env", "secret_env", "min_interval")
 CREDENTIALS: Final = ("credentials_id", "secret_id")
 _ROUTER: Final = "router:route"
 

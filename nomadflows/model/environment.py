@@ -66,6 +66,19 @@ _LOADS_CODE_NAMES: Final = frozenset(
 _PLACEHOLDER: Final = "${"  # Nomad's clients replace it when the task starts
 
 
+def secret_problems(variables: Mapping[str, str]) -> Iterable[str]:
+    """What is wrong with variables whose values are members of the step's credential."""
+    if len(variables) > MOST:
+        yield f"{len(variables)} variables; allowed: {MOST}"
+    for name, member in variables.items():
+        if problem := _of_name(name):
+            yield f"{name!r:.60}: {problem}"
+        elif name in TUNABLE:
+            yield f"{name!r}: is no secret; allowed: in env"
+        elif not NAME.fullmatch(member):
+            yield f"{name!r:.60}: no member of a credential; allowed: letters, digits and _, not a digit first"
+
+
 def problems(variables: Mapping[str, str]) -> Iterable[str]:
     """What is wrong with the variables of a step, each in a sentence that quotes no value."""
     if len(variables) > MOST:

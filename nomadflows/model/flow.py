@@ -69,6 +69,13 @@ def _check_env(value: object) -> object:
     return value
 
 
+def _check_secret_env(value: object) -> object:
+    if isinstance(value, dict) and all(isinstance(part, str) for pair in value.items() for part in pair):
+        for problem in environment.secret_problems(value):
+            raise ValueError(problem)
+    return value
+
+
 _Text = Annotated[str, Strict()]
 _Flag = Annotated[bool, Allowed("true, false")]
 
@@ -224,6 +231,13 @@ class StepDefinition(_Shape):
         default_factory=dict,
         max_length=environment.MOST,
         description="Variables of the step's process, besides the platform's; no place for secrets.",
+    )
+    secret_env: Annotated[
+        dict[str, _Text], BeforeValidator(_check_secret_env), Allowed("a mapping of names to members of the credential")
+    ] = Field(
+        default_factory=dict,
+        max_length=environment.MOST,
+        description="Variables of the step's process → members of its credential, which are their values.",
     )
     log_level: Annotated[
         Literal["trace", "debug", "info", "warn", "error", "fatal"] | None, Allowed(", ".join(environment.LOG_LEVELS))

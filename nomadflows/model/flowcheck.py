@@ -34,6 +34,7 @@ def check(definition: FlowDefinition, components: Components | None = None) -> I
     yield from _edges(definition.steps)
     for index, step in enumerate(definition.steps):
         yield from _expressions(("steps", index), step)
+        yield from _secret_env(("steps", index, "secret_env"), step)
         for source, edge in step.edges.items():
             yield from _expressions(("steps", index, "edges", source), edge)
     if components is not None:
@@ -212,6 +213,13 @@ def _expressions(path: Path, step: StepDefinition | Edge) -> Iterator[Problem]:
             yield Problem((*path, "when"), _jsonata(error), _line_offset(step.when, error.position))
 
 
+def _secret_env(path: Path, step: StepDefinition) -> Iterator[Problem]:
+    if step.secret_env and step.credential is None:
+        yield Problem(path, "its values are members of the step's credential; allowed: beside credential")
+    for name in step.secret_env.keys() & step.env.keys():
+        yield Problem((*path, name), "stands in env too; allowed: one of the two")
+
+
 def _jsonata(error: mapping.MappingError) -> str:
     return f"{error.problem}; allowed: a JSONata expression"
 
@@ -319,9 +327,15 @@ def _environment(path: Path, step: StepDefinition, version: ComponentVersion) ->
     """An image may bring its own values, so nothing can be said of it."""
     described = version.descriptor.get("envVars")
     for name, about in described.items() if isinstance(described, dict) and not version.image else ():
-        if isinstance(about, dict) and about.get("required") is True and not step.env.get(name):
+        if (
+            isinstance(about, dict)
+            and about.get("required") is True
+            and not step.env.get(name)
+            and name not in step.secret_env
+        ):
             yield Problem(
-                (*path, "env"), f"component {version.name!r} needs the variable {name!r}; allowed: env with it"
+                (*path, "env"),
+                f"component {version.name!r} needs the variable {name!r}; allowed: env or secret_env with it",
             )
 
 

@@ -44,6 +44,7 @@ class RunStep:
     error_handler: bool = False  # gets every error record of the flow instead of the output of `after`
     scaling: Scaling | None = None
     env: dict[str, str] = field(default_factory=dict)
+    secret_env: dict[str, str] = field(default_factory=dict)  # variable → member of the credential
     log_level: str = ""  # "": as the step library has it
 
 
@@ -144,6 +145,7 @@ def expand(definition: FlowDefinition) -> tuple[RunStep, ...]:
                 passthrough=step.passthrough,
                 error_handler=step.error_handler and not mappers,
                 env=dict(step.env),
+                secret_env=dict(step.secret_env),
                 log_level=step.log_level or "",
             )
         )

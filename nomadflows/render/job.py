@@ -107,7 +107,18 @@ def _group(
         "hooks": step.kind == "trigger" and step.function in component.hooks,
         "credential": secret_of(site, credential) if credential else "",
         "env": [(Name(name, max(map(len, env))), value) for name, value in env.items()],
+        "variables": secret_variables(version, step, site),
         **process_values(version, start, site),
+    }
+
+
+def secret_variables(version: VersionRef, step: RunStep, site: Site) -> dict[str, Any]:
+    """What `jobspecs/variables.hcl.j2` is given; nothing for a step without such variables."""
+    if not step.secret_env or not step.credential:
+        return {}
+    return {
+        "secret": secret_of(site, names.credential_path(version.workspace, step.credential)),
+        "members": [(Name(name), Name(member)) for name, member in step.secret_env.items()],
     }
 
 

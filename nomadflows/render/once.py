@@ -17,7 +17,7 @@ from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
 from nomadflows.render.escape import Name, Runtime, Shown
-from nomadflows.render.job import Site, check_names, object_token, process_values, secret_of, template
+from nomadflows.render.job import Site, check_names, object_token, process_values, secret_of, secret_variables, template
 from nomadflows.render.process import launch
 from nomadflows.render.process import question as program
 
@@ -62,7 +62,7 @@ def render_shutdown(version: VersionRef, step: RunStep, component: ComponentVers
         cpu=step.cpu or component.amount("cpu"),
         credential=secret_of(site, credential) if credential else "",
         configured=False,
-        step=process_values(version, start, site),
+        step={**process_values(version, start, site), "variables": secret_variables(version, step, site)},
     )
 
 
@@ -95,7 +95,7 @@ def render_question(call: VersionRef, question: Question, component: ComponentVe
         credential="",
         configured=True,
         result_url=f"{scheme}://{call.api_user}:%s@{rest}{result_path(call)}",
-        step=process_values(call, start, site),
+        step={**process_values(call, start, site), "variables": {}},
     )
 
 

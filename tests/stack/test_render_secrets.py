@@ -56,7 +56,15 @@ def test_a_step_gets_its_secrets_and_no_token(stack, nomad, vault, tmp_path):
     # Given
     secret = vault.version_secret(VERSION)
     vault.ensure_role(VERSION, ["render-one"])
-    job = nomad.parse(flow(VERSION, stack, dump(tmp_path), step("one", credential="render-one"), count=1))
+    job = nomad.parse(
+        flow(
+            VERSION,
+            stack,
+            dump(tmp_path),
+            step("one", credential="render-one", secret_env={"URL": "url", "WORD": "password"}),
+            count=1,
+        )
+    )
     # When
     with gone_after(nomad, VERSION):
         nomad.register(job, 0)
@@ -73,8 +81,9 @@ def test_a_step_gets_its_secrets_and_no_token(stack, nomad, vault, tmp_path):
     token = env.pop("ELASTICIO_OBJECT_STORAGE_TOKEN")
     assert token == token_of(VERSION.api_user, secret.api_key)
     assert not [name for name in env if "TOKEN" in name]
+    assert (env.pop("URL"), env.pop("WORD")) == ("sqlite:///x", PASSWORD)
     assert PASSWORD not in env.values()
-    for hidden in (secret.amqp_password, secret.api_key, secret.crypto_password, token):
+    for hidden in ("sqlite:///x", secret.amqp_password, secret.api_key, secret.crypto_password, token):
         assert hidden not in json.dumps(registered.raw)
 
 

@@ -77,6 +77,11 @@ def test_no_secret_becomes_a_header_of_every_message():
         ('env: {NODE_OPTIONS: "--require x"}', r"steps\[1\].env: 'NODE_OPTIONS': can make a process load other code"),
         ("env: {REQUEST_TIMEOUT: 20000}", r"steps\[1\].env.*"),
         ("env: [a]", r"steps\[1\].env: .*allowed: a mapping of names to texts"),
+        ("secret_env: {KEY: client_id}", r"steps\[1\].secret_env: its values are members of the step's credential"),
+        ("credential: c, secret_env: {KEY: a.b}", r"steps\[1\].secret_env: 'KEY': no member of a credential"),
+        ("credential: c, secret_env: {NODE_OPTIONS: a}", r"steps\[1\].secret_env: 'NODE_OPTIONS': can make"),
+        ("credential: c, secret_env: {ELASTICIO_REBOUND_LIMIT: a}", r"steps\[1\].secret_env: .*is no secret"),
+        ("credential: c, secret_env: {A: a}, env: {A: b}", r"steps\[1\].secret_env.A: stands in env too"),
         ("log_level: loud", r"steps\[1\].log_level: .*allowed: trace, debug, info, warn, error, fatal"),
     ],
 )
@@ -93,3 +98,7 @@ def test_what_a_component_needs_must_be_there():
     with pytest.raises(Exception, match="component 'log' needs the variable 'SHOP_URL'"):
         parse_flow_file(FLOW, "f", components)
     assert parse_flow_file(FLOW.replace("REQUEST_TIMEOUT", "SHOP_URL"), "f", components)
+    described["credentials"] = {"fields": {"url": {}}}
+    secret = FLOW.replace("log_level: debug", "credential: c, secret_env: {SHOP_URL: url}")
+    step = parse_flow_file(secret, "f", components).steps[1]
+    assert expand(parse_flow_file(secret, "f", components))[1].secret_env == step.secret_env == {"SHOP_URL": "url"}

@@ -94,7 +94,7 @@ def test_json_is_read_too():
 
 
 STEP_FIELDS = (
-    "id, name, use, credential, with, map, after, when, otherwise, edges, replicas, autoscale, prefetch, resources, env, log_level, passthrough, elasticio, "
+    "id, name, use, credential, with, map, after, when, otherwise, edges, replicas, autoscale, prefetch, resources, env, secret_env, log_level, passthrough, elasticio, "
     "error_handler, min_interval"
 )
 
@@ -504,6 +504,7 @@ STEP = [
     "otherwise",
     "edges",
     "env",
+    "secret_env",
     "log_level",
     "replicas",
     "resources",

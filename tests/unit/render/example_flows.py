@@ -59,7 +59,16 @@ def realtime() -> str:
     """A trigger in Python, an action in Node, one from an image, and an error handler; all allocated."""
     steps = (
         RunStep("hook", "trigger", "webhook", "", "receive"),
-        RunStep("split", "action", "splitter", "", "split", after=("hook",), credential="shop-api"),
+        RunStep(
+            "split",
+            "action",
+            "splitter",
+            "",
+            "split",
+            after=("hook",),
+            credential="shop-api",
+            secret_env={"SHOP_KEY": "client_id", "SHOP_SECRET": "client_secret"},
+        ),
         RunStep("send", "action", "edi", "", "send", after=("split",), replicas=3, credential="edi-partner"),
         RunStep("count", "action", "tally", "", "count", after=("send",), credential="tally-db"),
         RunStep("complain", "action", "log", "", "write", error_handler=True),

@@ -248,6 +248,22 @@ job "live-orders.v12" {
         EOT
       }
 
+      template {
+        destination          = "secrets/variables.env"
+        env                  = true
+        once                 = true
+        change_mode          = "noop"
+        perms                = "600"
+        error_on_missing_key = true
+
+        data = <<-EOT
+          {{ with secret "nomadflows/data/sales/shop-api" }}{{ with .Data.data }}
+          SHOP_KEY={{ .client_id | toJSON }}
+          SHOP_SECRET={{ .client_secret | toJSON }}
+          {{ end }}{{ end }}
+        EOT
+      }
+
       resources {
         cpu    = 100
         memory = 256
