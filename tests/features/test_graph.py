@@ -35,8 +35,8 @@ def test_messages_go_where_the_graph_says_and_nowhere_else(world: World, tmp_pat
                 {"id": "second", "use": "probe:relay"},
                 note("left", after="second"),
                 {"id": "right", "use": "log:write", "after": "second", "passthrough": False},
-                # And they meet, and their messages are routed: a flow's variable says what is large
-                note("joined", after=["left", "right"], map={"n": MARK}),
+                # And they meet, one as it is, the other mapped, and are routed: a flow's variable says what is large
+                note("joined", after=["left", "right"], map={"n": MARK}, edges={"left": {}}),
                 note("even", after="joined", when="n % 2 = 0"),
                 note("large", after="joined", when="n >= $number($getFlowVariables().large)"),
                 note("rest", after="joined", otherwise=True),
