@@ -27,6 +27,7 @@ def test_plan_of_a_flow_that_was_never_started(cli: Cli, published: str, setting
     texts = [f"{line['sign']} {line['area']} {line['text']}" for line in planned.json["changes"]]
     assert "+ job orders.v1: 3 groups, 3 processes" in texts
     assert "+ queues orders.v1.mapper:orders:store" in texts
+    assert f"+ user {settings.workspace}.orders.v1: writes orders.v1, reads its queues" in texts
     assert f"+ policy nomadflows.{settings.workspace}.orders.v1: reads warehouse" in texts
     assert any(text.startswith("! policy credential warehouse does not exist") for text in texts)
     cli.ok("credential", "set", "warehouse", "url=x")
