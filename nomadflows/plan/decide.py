@@ -286,6 +286,8 @@ def _bring_up(seen: Seen, reason: str) -> Decision | None:
         what = "the job was changed by somebody else"
     elif queues is not None and (missing := [step for step, queue in queues.items() if queue is None]):
         what = f"missing queues: {', '.join(missing)}"
+        if seen.status.waking:  # the wake queue got a copy, so the broker took them for delivered
+            what += "; messages that were sent to them while the flow slept are lost"
     elif seen.drifted:
         what = ", ".join(seen.drifted)
     else:
