@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from nomadflows.dependencies import Elsewhere
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.descriptor import SAILOR, component_name, problems, version_of
+from nomadflows.model.descriptor import SAILOR, check_installed, component_name, problems, version_of
 from nomadflows.model.errors import InputError, NomadflowsError
 from nomadflows.model.states import timestamp, utc_now
 from nomadflows.packing import build, read_component
@@ -75,6 +75,7 @@ def read_image(reference: str, name: str = "", credential: str = "") -> Componen
         location[language] = _runtime_of(language, settings)
     if library := texts[_LIBRARY]:
         location["sailor"] = str(_parsed(library, _LIBRARY).get("version", ""))
+        check_installed(location["sailor"])
     return ComponentVersion(
         name=component_name(name, repository(reference).rpartition("/")[2]),
         version=version_of(descriptor, package),

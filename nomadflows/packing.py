@@ -30,7 +30,14 @@ from nomadflows.dependencies import (
 from nomadflows.folder import NPMRC, check_folder, copy_files, digest_of
 from nomadflows.hooks import functions_with_hooks
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.descriptor import check_library, component_name, language_of, problems, version_of
+from nomadflows.model.descriptor import (
+    check_installed,
+    check_library,
+    component_name,
+    language_of,
+    problems,
+    version_of,
+)
 from nomadflows.model.errors import InputError
 from nomadflows.model.states import timestamp, utc_now
 
@@ -94,7 +101,9 @@ def build(
         install_python(made, python, target)
         return component
     with _npm_settings(folder, made):
-        return replace(component, location={**component.location, "sailor": install_node(made)})
+        library = install_node(made)
+    check_installed(library)
+    return replace(component, location={**component.location, "sailor": library})
 
 
 @contextmanager

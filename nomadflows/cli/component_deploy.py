@@ -13,6 +13,7 @@ from nomadflows.cli import output
 from nomadflows.cli.component import known as known_versions
 from nomadflows.cli.component import version_of
 from nomadflows.cli.session import Session, pass_session
+from nomadflows.model.descriptor import FIRST_PERSISTENT, is_forgetful
 from nomadflows.model.errors import InputError, Refused, ServerUnreachable
 from nomadflows.model.freshness import pins, uses
 from nomadflows.model.states import timestamp, utc_now
@@ -58,6 +59,12 @@ def deploy(session: Session, *, folder: Path | None, name: str, image: str, regi
         made = deployed(session, folder, name)
     else:
         made = _deployed_image(session, image, name, registry_credential)
+    if is_forgetful(made.library):
+        click.echo(
+            f"Note: {made.ref} runs by version {made.library} of Node's library, whose messages are lost if the broker is "
+            f"restarted; from {FIRST_PERSISTENT} on they are kept.",
+            err=True,
+        )
     output.emit(session.output, made.to_json(), lambda: f"{made.ref} is deployed: {', '.join(made.functions())}")
 
 

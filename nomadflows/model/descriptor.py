@@ -19,6 +19,8 @@ from nomadflows.model.semver import semver_key
 Json = dict[str, Any]
 
 SAILOR: Final = "elasticio-sailor-nodejs"
+OLDEST_LIBRARY: Final = "2.6.5"
+FIRST_PERSISTENT: Final = "2.7.0"
 _NUMBER: Final = r"(?:0|[1-9][0-9]*)"
 _WORD: Final = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"  # of a pre-release; a number has no leading zero
 _SEMVER: Final = re.compile(  # the grammar of semver.org without its build part, which would not sort
@@ -56,6 +58,20 @@ def version_of(descriptor: Json, package: Json | None) -> str:
         missing = "is missing" if found is None else f"{found!r} is not of the form 1.2.3 or 1.2.3-beta.1"
         raise InputError(f"component.json: version {missing}")
     return found
+
+
+def check_installed(library: str) -> None:
+    """InputError for a version of the step library that cannot read this platform's messages: a step would reject each."""
+    if semver_key(library) < semver_key(OLDEST_LIBRARY):
+        raise InputError(
+            f"{SAILOR} {library} reads no messages as bytes, which {OLDEST_LIBRARY} brought",
+            hint="npm install elasticio-sailor-nodejs@2.7.8, and see whether the component still passes its tests",
+        )
+
+
+def is_forgetful(library: str) -> bool:
+    """Whether what a step with this version of the library sends is lost if the broker is restarted."""
+    return bool(library) and semver_key(library) < semver_key(FIRST_PERSISTENT)
 
 
 def check_library(package: Json, *, locked: bool) -> None:

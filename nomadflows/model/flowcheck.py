@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from nomadflows.model import librarycheck, mapping, schedule
+from nomadflows.model import mapping, schedule
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.flow import Edge, FlowDefinition, StepDefinition
 from nomadflows.model.graph import ancestors, conditions, cycles, predecessors
@@ -249,7 +249,6 @@ def _uses(definition: FlowDefinition, components: Components) -> Iterator[Proble
             yield from _credential(("steps", index), step, version)
             yield from _environment(("steps", index), step, version)
     yield from _triggers(definition, found)
-    yield from librarycheck.problems(definition, found)
 
 
 def _resolve(step: StepDefinition, components: Components) -> tuple[ComponentVersion | None, str | None]:

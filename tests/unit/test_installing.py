@@ -9,12 +9,13 @@ import pytest
 
 from nomadflows.artifact.archive import unpack
 from nomadflows.inherited import for_strangers
+from nomadflows.model.descriptor import is_forgetful
 from nomadflows.model.errors import InputError
 from nomadflows.packing import pack, read_component
 
 NPM = """#!/bin/sh
 mkdir -p node_modules/elasticio-sailor-nodejs
-echo '{"version": "2.7.6"}' > node_modules/elasticio-sailor-nodejs/package.json
+echo "{\\"version\\": \\"${NPM_CONFIG_GIVES:-2.7.6}\\"}" > node_modules/elasticio-sailor-nodejs/package.json
 touch node_modules/elasticio-sailor-nodejs/run.js
 { echo "$1"; ls -A; env; } > told.txt
 """
@@ -97,6 +98,23 @@ def test_a_range_of_the_library_needs_a_lock_file(source: Path, library: str):
         read_component(source)
     (source / "package-lock.json").write_text("{}")
     assert read_component(source).language == "node"
+
+
+@pytest.mark.parametrize("library", ["1.3.0", "2.5.4", "2.6.1"])
+def test_a_library_that_reads_no_bytes_is_refused(source: Path, monkeypatch: pytest.MonkeyPatch, library: str):
+    monkeypatch.setenv("NPM_CONFIG_GIVES", library)
+    with pytest.raises(InputError, match=f"elasticio-sailor-nodejs {library} reads no messages as bytes"):
+        pack(read_component(source), source, source.parent / "packed", "python3")
+
+
+def test_what_is_sent_by_an_older_library_does_not_survive_the_broker():
+    assert [is_forgetful(library) for library in ("2.6.5", "2.6.27", "2.7.0", "2.7.8", "")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_what_is_handed_on():
