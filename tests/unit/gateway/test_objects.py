@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,8 +53,8 @@ class Http:
 class Asker:
     """A client that shows a version's token."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = ObjectStore(folder, 1_000)
+    def __init__(self, folder: Path, most_bytes: int = 1_000) -> None:
+        self.store = ObjectStore(folder, most_bytes)
         vault: Any = Vault
         at = Addresses(vault, "http://testserver")
         nothing: Any = None
@@ -213,3 +214,20 @@ def test_a_vault_that_is_away_is_said(ask: Asker, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Vault, "find_version_secret", refuse)
     answer = ask("GET", f"/objects/{new_id()}")
     assert (answer.status_code, answer.json()) == (503, {"error": "Vault cannot be reached"})
+
+
+def test_a_large_object_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    ask = Asker(tmp_path, 100_000_000)
+    piece = b"x" * 65_536
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(500):
+            yield piece
+
+    tracemalloc.start()
+    try:
+        assert ask("POST", "/objects", content=pieces()).status_code == 201
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
