@@ -73,6 +73,13 @@ class Crypto:
         if len(self._iv) != BLOCK:
             raise ValueError(f"the message IV must be {BLOCK} bytes, not {len(self._iv)}")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether one reads what the other wrote."""
+        return isinstance(other, Crypto) and (self._password, self._iv) == (other._password, other._iv)
+
+    def __hash__(self) -> int:
+        return hash((self._password, self._iv))
+
     def load(self) -> Any:
         """Import `cryptography`: 10 ms that a starting process spends while it waits for the broker."""
         with _loading:  # two threads that import it at once see half-made modules
@@ -229,6 +236,15 @@ def platform_message(
     `previous_step` is the step whose output `content` is; none for a trigger's input, which then adds nothing to
     the passthrough.
     """
+    headers = platform_headers(workspace=workspace, flow=flow, exec_id=exec_id, thread_id=thread_id, reply_to=reply_to)
+    if previous_step:
+        headers["stepId"] = previous_step
+    headers.update(extra or {})
+    return Outgoing(encode(crypto, content), headers)
+
+
+def platform_headers(*, workspace: str, flow: str, exec_id: str, thread_id: str = "", reply_to: str = "") -> Headers:
+    """The AMQP headers of a message of the platform."""
     headers: Headers = {
         "messageId": new_id(),
         "threadId": thread_id or new_id(),
@@ -240,10 +256,7 @@ def platform_message(
     }
     if reply_to:
         headers["reply_to"] = reply_to
-    if previous_step:
-        headers["stepId"] = previous_step
-    headers.update(extra or {})
-    return Outgoing(encode(crypto, content), headers)
+    return headers
 
 
 def tick(

@@ -20,10 +20,14 @@ Json = dict[str, Any]
 
 MOST_FIELDS: Final = 10_000
 MOST_LEVELS: Final = 100
+MOST_MARKS: Final = 2_000_000  # of JSON: what is parsed takes some hundred bytes for each
 MOST_FILES: Final = 100
 _INNER_PREFIXES: Final = ("x-eio-", "x-ipaas-")  # words between steps; from outside they would steer the flow
 _INNER: Final = frozenset({"reply_to", "authorization", "proxy-authorization"})
 _FORM: Final = "application/x-www-form-urlencoded"
+_TEXT: Final = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL
+)  # to the end of the body if it does not end: linear
 _TYPE: Final = re.compile(r"[\x20-\x7e]{1,200}")
 _ANY_TYPE: Final = "application/octet-stream"
 
@@ -119,6 +123,10 @@ def _parameter(header: Header, name: str) -> str:
 
 
 def _json(body: bytes) -> Any:
+    if _marks(body) > MOST_MARKS and _marks(_TEXT.sub(b"", body)) > MOST_MARKS:  # those of texts cost nothing
+        raise BAD_BODY.rejected(
+            f"more than {MOST_MARKS} braces, brackets, commas and colons: send it with ?raw=true, which takes any body"
+        )
     try:
         found = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
@@ -128,6 +136,11 @@ def _json(body: bytes) -> Any:
     if body.count(b"[") + body.count(b"{") > MOST_LEVELS and _levels(found) > MOST_LEVELS:
         raise _too_deep()
     return found
+
+
+def _marks(body: bytes) -> int:
+    """How many there are at most of what costs memory, whatever its length."""
+    return sum(body.count(mark) for mark in (b"{", b"[", b",", b":"))
 
 
 def _too_deep() -> Exception:

@@ -49,7 +49,8 @@ class DeadCalls:
 
 
 class Memory:
-    """Bytes of bodies that are being read or worked on, all requests together."""
+    """Bytes of bodies that are being read or worked on, and of messages that are not confirmed yet, all requests
+    together."""
 
     def __init__(self, most: int) -> None:
         self._most = most

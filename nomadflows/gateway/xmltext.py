@@ -11,6 +11,7 @@ from typing import Any, Final
 from xml.parsers import expat
 
 MOST_LEVELS: Final = 100
+MOST_NODES: Final = 500_000  # elements and attributes: one may take 400 bytes
 ATTRIBUTES: Final = "_attr"
 TEXT: Final = "_"
 
@@ -48,11 +49,15 @@ def _refuse(*_: Any) -> None:
 class _Tree:
     def __init__(self) -> None:
         self.root: dict[str, Any] = {}
+        self._nodes = 0
         self._open: list[tuple[dict[str, Any], list[str]]] = [(self.root, [])]
 
     def start(self, _name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MOST_LEVELS:
             raise XmlError(f"more than {MOST_LEVELS} elements inside each other")
+        self._nodes += 1 + len(attributes)
+        if self._nodes > MOST_NODES:
+            raise XmlError(f"more than {MOST_NODES} elements and attributes: ?raw=true takes any body")
         self._open.append(({ATTRIBUTES: attributes} if attributes else {}, []))
 
     def text(self, text: str) -> None:

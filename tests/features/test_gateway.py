@@ -6,6 +6,9 @@ import functools
 import signal
 import socket
 import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ from typing import Any
 import pytest
 import requests as http
 
-from nomadflows.store.requests import start
+from nomadflows.gateway.content import MOST_MARKS
+from nomadflows.gateway.xmltext import MOST_NODES
+from nomadflows.store.requests import start, suspend
 from tests.gateways import Callers, builtins, free_port, gateway
 from tests.world import World, eventually
 
@@ -170,6 +175,49 @@ def test_bad_callers_hold_up_nobody_and_cost_little(world: World, tmp_path: Path
         assert http.get(f"http://127.0.0.1:{port}/hook/default/hooked?n=9", timeout=5).status_code == 200
         assert most_memory(process.pid) < 450 << 20
     world.all_arrive(out, range(9, 10))
+
+
+def test_bodies_that_take_many_times_their_size_cost_little_in_parallel(world: World, tmp_path: Path) -> None:
+    world.deploy()
+    builtins(world)
+    world.start_controller()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/hook/default/heavy"
+    # Given a flow that keeps what comes and works on nothing
+    flow = world.start_flow("heavy", hooked(tmp_path / "out"))
+    suspend(world.store, flow, by="test")
+    world.flow_becomes(flow, "Suspended")
+    with gateway(world, port) as process, ThreadPoolExecutor(24) as callers:
+        # When bodies of 9.9 MB come that are as hard on a parser as any, twenty at once
+        bodies = [*heaviest()] * 5
+        sent = [
+            callers.submit(http.post, url, data=body, headers={"content-type": content_type}, timeout=120)
+            for content_type, body, _ in bodies
+        ]
+        # Then others are answered meanwhile
+        longest = 0.0
+        while not all(one.done() for one in sent):
+            began = time.monotonic()
+            assert http.get(f"{url}?n=1", timeout=30).status_code in {200, 429}
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.05)
+        # And each has its answer, and the memory is bounded
+        outcomes = Counter((wanted, one.result().status_code) for one, (*_, wanted) in zip(sent, bodies, strict=True))
+        print(f"{dict(outcomes)}, {most_memory(process.pid) >> 20} MB, another caller waited {longest:.2f} s at most")
+        assert outcomes.keys() <= {(200, 200), (200, 429), (200, 503), (400, 400), (400, 503)}
+        assert outcomes[200, 200] > 0
+        assert outcomes[400, 400] > 0
+        assert most_memory(process.pid) < 650 << 20
+
+
+def heaviest() -> Iterator[tuple[str, bytes, int]]:
+    """Content type, body, answer: just taken, and just not."""
+    for count, wanted in ((MOST_MARKS // 3 - 10, 200), (1_200_000, 400)):
+        inner = b'{"a":1},' * count
+        yield "application/json", b'{"a":[%b0],"b":"%b"}' % (inner, b"x" * (9_900_000 - len(inner))), wanted
+    for count, wanted in ((MOST_NODES // 2 - 10, 200), (MOST_NODES, 400)):
+        inner = b"<a b=''/>" * count
+        yield "text/xml", b"<r>%b<c>%b</c></r>" % (inner, b"x" * (9_900_000 - len(inner))), wanted
 
 
 def most_memory(pid: int) -> int:

@@ -16,7 +16,8 @@ from nomadflows.gateway.replies import Replies
 from nomadflows.model.errors import NotFound, ServerUnreachable
 from nomadflows.model.names import FlowRef
 
-CRYPTO = Crypto("password", "0123456789abcdef")
+KEYS = ("password", "0123456789abcdef")
+CRYPTO = Crypto(*KEYS)
 REF = FlowRef("default", "orders")
 
 

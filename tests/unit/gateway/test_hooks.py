@@ -7,7 +7,9 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,13 +17,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nomadflows.broker.wire import encode, encrypt_text
+from nomadflows.broker.wire import Crypto, encode, encrypt_text
+from nomadflows.gateway import content, hooks
 from nomadflows.gateway.auth import Auth
-from nomadflows.gateway.content import File
+from nomadflows.gateway.content import File, Request
+from nomadflows.gateway.directory import Target
+from nomadflows.gateway.xmltext import MOST_NODES
 from nomadflows.model.errors import InputError, ServerUnreachable
 from nomadflows.model.names import REPLIES
 from nomadflows.objects.store import TooLargeError
-from tests.unit.gateway.fakes import AWAY, CRYPTO, GONE, REF, Gate, target
+from tests.unit.gateway.fakes import AWAY, CRYPTO, GONE, KEYS, REF, Gate, target
 
 URL = "/hook/default/orders"
 
@@ -244,6 +249,73 @@ def test_large_bodies_share_a_bounded_memory() -> None:
     assert gate.app._memory.taken == 0
 
 
+def test_a_message_that_is_not_confirmed_is_held_as_well() -> None:
+    gate = Gate(memory=250_000)
+    assert call(gate, json={"a": "x" * 100_000}).status_code == 503
+    assert (gate.broker.published, gate.app._memory.taken) == ([], 0)
+    assert call(gate, json={"a": "x" * 80_000}).status_code == 200
+    assert gate.app._memory.taken == 0
+
+
+def test_large_bodies_are_worked_on_one_after_the_other_while_others_are_served(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work: list[int] = []
+    go_on = threading.Event()
+    sealed = hooks._sealed
+
+    def slow(a_target: Target, request: Request) -> Any:
+        if len(request.body) > hooks.LARGE:
+            at_work.append(len(request.body))
+            assert go_on.wait(10)
+        return sealed(a_target, request)
+
+    async def callers() -> None:
+        transport = httpx.ASGITransport(app=gate.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            large = [asyncio.create_task(client.post(URL, json={"a": "x" * 100_000})) for _ in range(5)]
+            while not at_work:  # noqa: ASYNC110 - a thread sets no event of this loop
+                await asyncio.sleep(0.001)
+            assert (await client.post(URL, json={"n": 1})).status_code == 200
+            assert len(at_work) == 1
+            go_on.set()
+            assert {(await one).status_code for one in large} == {200}
+
+    monkeypatch.setattr(hooks, "_sealed", slow)
+    asyncio.run(callers())
+    assert len(gate.broker.published) == 6
+
+
+@pytest.mark.parametrize(
+    ("content_type", "piece", "count"),
+    [
+        ("application/json", b"{},", content.MOST_MARKS // 2),
+        ("application/json", b"[],", content.MOST_MARKS // 2),
+        ("application/json", b'"a":1,', content.MOST_MARKS // 2),
+        ("text/xml", b"<a/>", MOST_NODES),
+        ("text/xml", b"<a b='' c=''/>", MOST_NODES // 3 + 1),
+    ],
+)
+def test_what_would_take_many_times_its_size_is_not_taken_apart(
+    gate: Gate, content_type: str, piece: bytes, count: int
+) -> None:
+    first, last = {b"<": (b"<r>", b"</r>"), b'"': (b"{", b'"b":0}')}.get(piece[:1], (b"[", b"0]"))
+    answer = call(gate, content=first + piece * count + last, headers={"content-type": content_type})
+    assert answer.status_code == 400
+    assert "raw=true" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("text", ["1,2:[{", '\\",\\"', "\\\\"])
+def test_a_long_text_is_no_structure(gate: Gate, text: str) -> None:
+    body = b'{"a": "%b"}' % (text * (2 * content.MOST_MARKS // len(text))).encode()
+    assert call(gate, content=body, headers={"content-type": "application/json"}).status_code == 200
+
+
+def test_a_text_without_an_end_is_read_once(gate: Gate) -> None:
+    body = b'["' + b'\\",' * content.MOST_MARKS
+    assert call(gate, content=body, headers={"content-type": "application/json"}).status_code == 400
+
+
 def test_a_body_that_does_not_arrive_in_time() -> None:
     gate = Gate(arrival_s=0.01)
 
@@ -271,10 +343,14 @@ def test_a_full_queue_and_a_broker_that_is_away(gate: Gate) -> None:
 
 def test_a_version_that_went_has_a_successor(gate: Gate) -> None:
     call(gate, json={})
-    gate.flows[REF] = target(2)
+    gate.flows[REF] = replace(target(2), crypto=Crypto(*KEYS))
     gate.broker.outcomes = [GONE]
     assert call(gate, json={}).status_code == 200
     assert gate.broker.published[-1][0] == "orders.v2"
+    # And one of another flow, made anew under the name, is not given what it could not read
+    gate.flows[REF] = replace(target(1), crypto=Crypto("another", KEYS[1]))
+    gate.broker.outcomes = [GONE]
+    assert call(gate, json={}).status_code == 503
     # And a flow that was stopped has none
     gate.flows = {}
     gate.broker.outcomes = [GONE]
