@@ -24,10 +24,10 @@ lint: .venv/synced ## ruff, mypy, import contract
 features: .venv/synced ## All fault tests on real servers
 	$(BIN)/python -m pytest tests/features
 
-LONG := bench-containers bench-faults bench-publish bench-orders bench-mixed bench-hooks
+LONG := bench-containers bench-faults bench-publish bench-orders bench-mixed bench-hooks bench-ticks
 bench: $(filter-out $(LONG),$(patsubst bench/%.py,bench-%,$(shell grep -l __main__ bench/*.py))) ## All benches but the long ones; each ends with `ratio <median>`
 
-bench-%: .venv/synced ## One bench: make bench-wake, or a long one: bench-containers, bench-faults, -publish, -orders, -mixed, -hooks
+bench-%: .venv/synced ## One bench: make bench-wake, or a long one: bench-containers, bench-faults, -publish, -orders, -mixed, -hooks, -ticks
 	$(BIN)/python -m bench.$*
 
 clean: ## Remove the virtual environment and caches; the local stack's data stays

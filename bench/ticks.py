@@ -84,10 +84,15 @@ class Bench:
         self.broker.management.delete_vhost(vhost(self.workspace))
         self.broker.close()
 
+    def _connection(self) -> pika.BlockingConnection:
+        return pika.BlockingConnection(self.broker.address.parameters(vhost(self.workspace), PATIENCE_S, 60, "bench"))
+
     def take_all(self) -> None:
         """What waits would make the next ticks be skipped."""
-        for version in self.versions:
-            self.broker.purge(version, [STEP])
+        with self._connection() as connection:
+            channel = connection.channel()
+            for version in self.versions:
+                channel.queue_purge(version.queue(STEP))
 
     def bare(self) -> float:
         """Seconds for one confirmed publish to each flow."""
@@ -95,8 +100,7 @@ class Bench:
         ready = threading.Barrier(SENDERS + 1)
 
         def publish(versions: list[VersionRef]) -> None:
-            parameters = self.broker.address.parameters(vhost(self.workspace), 60, 60, "bench")
-            with pika.BlockingConnection(parameters) as connection:
+            with self._connection() as connection:
                 channel = connection.channel()
                 channel.confirm_delivery()
                 properties = pika.BasicProperties(delivery_mode=2)

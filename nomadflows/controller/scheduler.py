@@ -48,6 +48,7 @@ log = structlog.get_logger()
 
 SENDERS: Final = 4
 _RETRY_S: Final = 1.0
+_MOST_SKEW: Final = timedelta(minutes=1)  # a newest tick from further ahead is a wrong clock's, and tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class Scheduler:
         broker = self._clients().broker
         if plan.expression and coming.in_doubt:
             last = last_sent(broker, ref)
-            if last is not None and last >= coming.due:
+            if last is not None and coming.due <= last <= self._now() + _MOST_SKEW:
                 return last
         if waiting(broker, plan.version, plan.trigger):
             return None

@@ -192,6 +192,13 @@ def test_a_leader_whose_clock_is_behind_repeats_no_tick() -> None:
     assert behind.times() == minutes(20)
 
 
+def test_a_leader_whose_clock_was_far_ahead_ends_no_ticks() -> None:
+    world = World(newest={"dueAt": timestamp(NOON + timedelta(days=3))})
+    world.follow(plan())
+    world.pass_until(*minutes(21))
+    assert world.times() == minutes(10, 20)
+
+
 def test_a_tick_whose_confirm_is_lost_is_not_sent_again() -> None:
     world = World()
     world.follow(plan())
