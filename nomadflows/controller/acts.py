@@ -57,7 +57,6 @@ class Acts:
             seconds = changes["warm_up_s"] = _elapsed(status.since, seen.now)
             metrics.WARM_UP.observe(seconds)
             changes.update(came_from=0, input_version=status.version)
-            self.hooks.done(seen.ref.version(status.version), status.components)
             self.wake_fed(seen.ref.version(status.version), False)
             self.deployment.bring_back(seen.ref.version(status.version))
         if decision.state is FlowState.SUSPENDED:
@@ -263,7 +262,6 @@ class Acts:
     def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status
         new = self.versions.get(self.clients.store, look.seen.ref.version(status.incoming))
-        self.hooks.done(look.seen.ref.version(status.incoming), status.incoming_components)
         self.writer.enter(
             look,
             decision,

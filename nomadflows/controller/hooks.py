@@ -1,8 +1,8 @@
 """The hooks of a flow's first step: start-up once at the flow's start, shutdown once after its stop.
 
 The start-up hook is run by the step's own first process, which asks Vault (through Nomad's template) whether it is
-due; that is taken back as soon as the flow runs, so neither a restart nor a wake runs it again. What it returned is
-kept in Consul by the component API until the shutdown hook has had it.
+due. What it returned is kept in Consul by the component API until the shutdown hook has had it; with that the API takes
+back that it is due, so neither a restart nor a wake runs it again.
 """
 
 from __future__ import annotations
@@ -46,12 +46,6 @@ class HookActs:
         before = self.versions.get(self.clients().store, old).trigger
         if _work(before) != _work(version.trigger):
             self.due(version, resolved)
-
-    def done(self, ref: VersionRef, resolved: Mapping[str, str]) -> None:
-        """The flow runs, so its first step has run the hook."""
-        version = self.versions.get(self.clients().store, ref)
-        if self._has(version, resolved):
-            self.clients().vault.require_startup(ref, required=False)
 
     def run_shutdown(self, version: Version, resolved: Mapping[str, str]) -> None:
         """Order the job. What refuses it must not keep a flow from being stopped."""

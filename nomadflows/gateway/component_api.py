@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nomadflows.broker.broker import Broker
-from nomadflows.broker.wire import new_id
+from nomadflows.broker.wire import Crypto, new_id
 from nomadflows.gateway import calls, startup_state
 from nomadflows.gateway.accounts import Accounts, keys_of
 from nomadflows.gateway.addresses import Addresses
@@ -70,6 +70,7 @@ class ComponentApi:
         object_ttl_s: float,
     ) -> None:
         self._store = store
+        self._vault = vault
         self._broker = broker
         self._addresses = addresses
         self._object_ttl_s = object_ttl_s
@@ -198,16 +199,23 @@ class ComponentApi:
     # ── the start-up hook's state ─────────────────────────────────────────────────────────────────────────
 
     def _keep_state(self, version: VersionRef, request: Request, body: bytes) -> Response:
+        """The hook has been run: the process that comes after this one must not run it again."""
         ref = _own_flow(version, request)
-        startup_state.keep(self._store(), ref, body, request.headers.get("content-type", ""))
+        startup_state.keep(self._store(), self._crypto(ref), ref, body, request.headers.get("content-type", ""))
+        self._vault().require_startup(version, required=False)
         return JSONResponse({}, status_code=201)
 
     def _state(self, version: VersionRef, request: Request, _body: bytes) -> Response:
-        return JSONResponse(startup_state.kept(self._store(), _own_flow(version, request)))
+        ref = _own_flow(version, request)
+        return JSONResponse(startup_state.kept(self._store(), self._crypto(ref), ref), headers=_PRIVATE)
 
     def _drop_state(self, version: VersionRef, request: Request, _body: bytes) -> Response:
         startup_state.drop(self._store(), _own_flow(version, request))
         return Response(status_code=204)
+
+    def _crypto(self, ref: FlowRef) -> Crypto:
+        secret = self._vault().flow_secret(ref)
+        return Crypto(secret.crypto_password, secret.crypto_iv)
 
     # ── what a component answers outside a flow ───────────────────────────────────────────────────────────
 

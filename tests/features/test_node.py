@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import socket
 import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ import pytest
 
 from nomadflows.broker.wire import Crypto, Reply, decode_reply, new_id, platform_message
 from nomadflows.model.names import FlowRef, input_key
-from nomadflows.store import requests
 from tests.conftest import Servers
 from tests.world import World, command, eventually
 
@@ -129,7 +128,7 @@ def test_row_3_a_rebound_with_a_long_reason_comes_back(node_world: World, tmp_pa
 
 
 @pytest.mark.slow
-def test_row_4_5_6_a_broker_that_dies_under_node_steps_loses_nothing(
+def test_row_4_6_a_broker_that_dies_under_node_steps_loses_nothing(
     node_world: World, servers: Servers, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -145,6 +144,19 @@ def test_row_4_5_6_a_broker_that_dies_under_node_steps_loses_nothing(
     servers.restart("rabbitmq")
     node_world.send(flow, range(100, 150))
     node_world.all_arrive(out, range(150), 120)
+
+
+def test_row_4_an_idle_step_that_ends_without_a_fault_is_started_again(node_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flow = node_world.start_flow(
+        "ends", chain(step("receive", "node-probe:receive"), step("note", "node-probe:echo", out=out))
+    )
+    before = node_world.step_pids(flow, "note")
+    # Given the library has nothing in work when it is told to go: it ends with exit code 0
+    assert node_world.kill_step(flow, "note", signal.SIGTERM) == 1
+    eventually("another process", lambda: set(node_world.step_pids(flow, "note")) - set(before))
+    node_world.send(flow, range(3))
+    assert set(node_world.all_arrive(out, range(3)).values()) == {1}
 
 
 def test_row_7_what_no_queue_takes_is_kept_where_people_see_it(node_world: World, tmp_path: Path) -> None:
@@ -285,82 +297,6 @@ def test_a_node_step_gets_its_credential_from_the_api_and_may_renew_it(node_worl
     assert call(node_world, "GET", "/sailor-support/hooks/task/other/startup/data", user, key)[0] == 404
     listed = json.loads(call(node_world, "GET", "/v2/flows/", user, key)[1])
     assert "credential" in [flow["attributes"]["name"] for flow in listed["data"]]
-
-
-@pytest.mark.parametrize("language", ["node", pytest.param("python", marks=pytest.mark.slow)])
-def test_row_12_a_step_that_never_finishes_a_message_is_restarted(
-    world: World, node_world_of: Callable[..., World], tmp_path: Path, language: str
-) -> None:
-    hurt = node_world_of(NOMADFLOWS_STALLED_AFTER="6")
-    out, tries = tmp_path / "out", tmp_path / "tries"
-    hangs = (
-        step("hangs", "node-probe:hang", tries=tries, out=out)
-        if language == "node"
-        else step("hangs", "probe:relay", out=out, work_ms=600_000)
-    )
-    flow = hurt.start_flow(f"hang-{language}", chain(step("receive", "probe:receive"), hangs))
-    # Given a message that is never finished, and ones that wait behind it
-    hurt.send(flow, range(3))
-    before = eventually("it has a process", lambda: hurt.step_pids(flow, "hangs"))
-    if language == "node":
-        eventually("it hangs", tries.exists)
-        Path(f"{tries}.cured").touch()
-    # Then its process is replaced, though it heeds no signal, and the history says why
-    eventually("it is restarted", lambda: "StepHangs" in [event.reason for event in hurt.events(flow)], 40)
-    eventually("another process", lambda: set(hurt.step_pids(flow, "hangs")).isdisjoint(before), 60)
-    if language == "node":
-        assert set(hurt.all_arrive(out, range(3)).values()) == {1}
-
-
-@pytest.mark.slow
-def test_row_8_a_step_that_stays_without_a_consumer_is_restarted(
-    world: World, node_world_of: Callable[..., World], tmp_path: Path
-) -> None:
-    hurt = node_world_of(NOMADFLOWS_DEAF_AFTER="4")
-    out = tmp_path / "out"
-    flow = hurt.start_flow(
-        "deaf", chain(step("receive", "node-probe:receive"), step("note", "node-probe:echo", out=out))
-    )
-    # Given somebody deletes a queue under a live step: the library stays alive and never consumes again
-    with hurt.channel() as channel:
-        channel.queue_delete(flow.version(1).queue("note"))
-    # Then the queue is made again, and the step too
-    eventually("it is restarted", lambda: "StepHangs" in [event.reason for event in hurt.events(flow)], 60)
-    eventually("it consumes", lambda: all(s.consumers for s in hurt.status(flow).steps), 60)
-    hurt.send(flow, range(3))
-    hurt.all_arrive(out, range(3))
-
-
-@pytest.mark.parametrize("language", ["node", pytest.param("python", marks=pytest.mark.slow)])
-def test_start_up_runs_once_and_is_undone_after_the_stop(node_world: World, tmp_path: Path, language: str) -> None:
-    out, tries = tmp_path / "out", tmp_path / "tries"
-    node_world.install("subscriber")
-    component = {"node": "node-probe", "python": "subscriber"}[language]
-    flow = node_world.start_flow(
-        f"hooks-{language}",
-        chain(
-            step("receive", f"{component}:subscribe", tries=tries),
-            step("note", "probe:relay", out=out),
-            idle_after="2s",
-        ),
-    )
-    assert tries.read_text().split("\n") == ["startup", "init", ""]
-    # Given its process is killed, and the flow sleeps and wakes
-    node_world.kill_step(flow, "receive")
-    eventually("it is back", lambda: tries.read_text().count("init") == 2)
-    node_world.flow_becomes(flow, "Sleeping", 60)
-    node_world.send(flow, range(1))
-    node_world.all_arrive(out, range(1))
-    # Then its start-up hook is not run again
-    assert tries.read_text().split() == ["startup", "init", "init", "init"]
-    # And the shutdown hook gets what it returned, once the flow has stopped
-    node_world.stop_flow(flow)
-    assert tries.read_text().splitlines()[-1] == "shutdown id-1"
-    assert node_world.nomad.job("default", flow.version(1).shutdown_job) is None
-    # And the next start begins anew
-    requests.start(node_world.store, flow, by="test")
-    node_world.flow_becomes(flow, "Running", 60)
-    assert tries.read_text().splitlines()[-2:] == ["startup", "init"]
 
 
 def call(world: World, method: str, path: str, user: str, key: str, body: object = None) -> tuple[int, bytes]:

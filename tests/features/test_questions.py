@@ -53,6 +53,9 @@ def test_a_component_answers_fails_says_nothing_or_hangs(world: World, tmp_path:
     said = command("component", "select", f"{name}:ask", "list", "--config", str(settings), code=1)
     assert "failed: the other side is closed" in said
     assert "no field 'colour'" in command("component", "select", f"{name}:ask", "colour", code=2)
+    settings.write_text('{"table": "orders"}')
+    said = command("component", "metadata", f"{name}:badMetadata", "--config", str(settings), code=1)
+    assert "failed: no such table: orders" in said
     # Nothing at all, and nothing in time
     session = Session()
     component = find_component(session, name)

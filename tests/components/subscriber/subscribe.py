@@ -19,6 +19,8 @@ def init(config):
 
 def shutdown(config, state):
     _note(config, f"shutdown {state['subscription']}")
+    if config.get("undo") == "fail":
+        raise RuntimeError("the other side is closed")
 
 
 def process(message, config, snapshot):

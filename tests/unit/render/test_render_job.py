@@ -86,6 +86,16 @@ def test_where_the_error_handler_does_not_answer_every_step_does():
     assert silent_steps((STEP,), {"store": component("sql")}) == set()
 
 
+def test_only_the_first_process_of_a_trigger_with_hooks_runs_its_start_up_hook():
+    step = RunStep("hook", "trigger", "webhook", "", "receive", replicas=3)
+    components = {"hook": replace(component("webhook"), hooks=("receive",))}
+    job = render_job(VERSION, Kind.ORDINARY, "sha256:0", [step], components, {"hook": 3}, SITE)
+    (line,) = [line.strip() for line in job.splitlines() if "STARTUP" in line]
+    first = '(eq (env "NOMAD_ALLOC_INDEX") "0")'
+    assert line == f'{{{{ if and (index . "startup_required") {first} }}}}ELASTICIO_STARTUP_REQUIRED=true{{{{ end }}}}'
+    assert "STARTUP" not in render(STEP)
+
+
 def test_only_a_step_with_a_credential_gets_its_file():
     assert "credential.json" not in render(STEP)
     with_credential = render(replace(STEP, credential="warehouse"))
