@@ -225,7 +225,7 @@ def _rebounds_queue(version: VersionRef) -> Queue:
 def takes(version: VersionRef, steps: Sequence[RunStep], key: str) -> bool:
     """Whether the version has a queue for what is published to it under a key."""
     made = (*_step_bindings(version, steps), *_rebound_bindings(version, steps), *_record_bindings(version, steps))
-    return any(binding.source == version.exchange and _matches(binding.key, key) for binding in made)
+    return any(b.source == version.exchange and b.to == "queue" and _matches(b.key, key) for b in made)
 
 
 def _matches(pattern: str, key: str) -> bool:

@@ -34,8 +34,8 @@ def dead(
     replayed or dropped, 75,000 of a flow; beyond that the oldest go. With a message that is replayed its error goes
     too.
 
-    --unrouted: messages that found no queue, such as a reply to a caller who has hung up. The last 10,000 of a
-    workspace are kept. One for a step is replayed as it was, to the version that takes input now.
+    --unrouted: messages that found no queue, such as those that chose a routing key nobody is bound to. The last
+    10,000 of a workspace are kept. One for a step is replayed as it was, to the version that takes input now.
 
     \b
     Examples:
