@@ -28,7 +28,7 @@ def test_start_up_runs_once_and_is_undone_after_the_stop(node_world: World, tmp_
         return {hook: tries.read_text().split().count(hook) for hook in ("startup", "init", "shutdown")}
 
     # Given a first step of two processes, of which one runs the start-up hook
-    assert ran() == {"startup": 1, "init": 2, "shutdown": 0}
+    eventually("both are up", lambda: ran() == {"startup": 1, "init": 2, "shutdown": 0})
     state = node_world.store.client.get(node_world.store.keys.flow(flow, STARTUP))
     assert state is not None
     assert b"id-1" not in state.value
@@ -47,7 +47,7 @@ def test_start_up_runs_once_and_is_undone_after_the_stop(node_world: World, tmp_
     # And the next start begins anew
     requests.start(node_world.store, flow, by="test")
     node_world.flow_becomes(flow, "Running", 60)
-    assert ran() == {"startup": 2, "init": 8, "shutdown": 1}
+    eventually("both are up again", lambda: ran() == {"startup": 2, "init": 8, "shutdown": 1})
 
 
 @pytest.mark.slow

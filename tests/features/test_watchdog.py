@@ -32,16 +32,17 @@ def test_row_5_a_message_finished_while_the_broker_is_away_holds_up_no_other(
             step("note", "probe:relay", out=out),
         ),
     )
-    for trial in range(3):
+    for trial in range(2):
         # Given the connection is cut in the middle of a message, and comes back after its end: the library may then
         # wait for ever for the acknowledgement of a delivery that the broker has forgotten
         hurt.send(flow, range(trial, trial + 1))
-        eventually("it is in work", lambda: begun.exists() and str(trial) in begun.read_text().split())  # noqa: B023
+        eventually("it is in work", lambda: begun.exists() and str(trial) in begun.read_text().split(), 90)  # noqa: B023
         servers.restart("rabbitmq")
-        # Then it is finished all the same, by the same process or by the one that the watchdog puts in its place
+        # Then it is finished all the same
         hurt.all_arrive(out, range(trial + 1), 90)
-    hurt.send(flow, range(3, 4))
-    hurt.all_arrive(out, range(4), 90)
+    # And so are those behind it, by the same process or by the one that the watchdog puts in its place
+    hurt.send(flow, range(2, 3))
+    hurt.all_arrive(out, range(3), 90)
 
 
 @pytest.mark.parametrize("language", ["node", pytest.param("python", marks=pytest.mark.slow)])
