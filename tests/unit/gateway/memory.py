@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from nomadflows.model.names import VersionRef
+from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.store.consul_client import Entry, OpError, RolledBack
 
 Json = dict[str, Any]
@@ -60,10 +60,17 @@ class MemoryVault:
         self.keys: dict[VersionRef, str] = {}
         self.calls: dict[VersionRef, str] = {}  # question → the credential it is asked with
         self.credentials: dict[str, Json] = {}
+        self.due: set[VersionRef] = set()  # versions whose start-up hook is to be run
         self.on_read: Callable[[], None] = lambda: None
 
     def find_version_secret(self, version: VersionRef) -> SimpleNamespace | None:
         return SimpleNamespace(api_key=self.keys[version]) if version in self.keys else None
+
+    def flow_secret(self, _ref: FlowRef) -> SimpleNamespace:
+        return SimpleNamespace(crypto_password="password", crypto_iv="0123456789abcdef")
+
+    def require_startup(self, version: VersionRef, *, required: bool) -> None:
+        (self.due.add if required else self.due.discard)(version)
 
     def credential_of_call(self, version: VersionRef) -> str | None:
         return self.calls.get(version)

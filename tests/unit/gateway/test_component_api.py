@@ -19,6 +19,7 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import Meta
 from nomadflows.store import Store
+from nomadflows.store.keys import STARTUP
 from nomadflows.store.transaction import Set
 from tests.unit.gateway.memory import MemoryConsul, MemoryVault
 from tests.unit.gateway.tokenserver import TokenServer, token_server
@@ -27,6 +28,7 @@ Answer = httpx.Response
 VERSION = VersionRef("default", "orders", 3)
 CALL = VersionRef("default", "call-0123456789abcdef", 1)
 HOOK = "/sailor-support/hooks/task/orders/startup/data"
+AS_JSON = {"Content-Type": "application/json"}
 SECRET = "/v2/workspaces/default/secrets/shop"
 DEFINITION = {
     "flow": "orders",
@@ -141,6 +143,27 @@ def test_the_state_of_a_start_up_hook_is_kept_once_until_it_is_dropped(api: Api)
     assert api.ask("GET", HOOK).json() == {"id": 2}
 
 
+def test_a_start_up_hook_is_due_until_its_state_is_kept(api: Api) -> None:
+    api.vault.due = {VERSION}
+    api.ask("POST", HOOK.replace("orders", "invoices"), {"id": 1})
+    assert api.vault.due
+    api.ask("POST", HOOK, {"id": 1})
+    assert not api.vault.due
+
+
+def test_the_state_of_a_start_up_hook_does_not_stand_in_consul(api: Api) -> None:
+    api.ask("POST", HOOK, {"secret_of": "subscription"})
+    kept = api.store.client.get(api.store.keys.flow(VERSION.ref, STARTUP))
+    assert kept is not None
+    assert b"subscription" not in kept.value
+    # The largest one fits
+    assert api.ask("DELETE", HOOK).status_code == 204
+    assert api.ask("POST", HOOK, content=b'"%s"' % ("ä".encode() * 131_000), headers=AS_JSON).status_code == 201
+    kept = api.store.client.get(api.store.keys.flow(VERSION.ref, STARTUP))
+    assert kept is not None
+    assert len(kept.value) < 512 * 1024
+
+
 def test_the_second_post_of_a_hook_without_a_result_has_no_body(api: Api) -> None:
     """The library sends it as an empty form; a text it sends as a form, too."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -152,8 +175,7 @@ def test_the_second_post_of_a_hook_without_a_result_has_no_body(api: Api) -> Non
 
 
 def test_a_state_that_cannot_be_kept_is_refused(api: Api) -> None:
-    as_json = {"Content-Type": "application/json"}
-    assert api.ask("POST", HOOK, content=b"{", headers=as_json).status_code == 400
+    assert api.ask("POST", HOOK, content=b"{", headers=AS_JSON).status_code == 400
     assert api.ask("POST", HOOK, {"much": "x" * 300_000}).status_code == 400
     for method in ("POST", "GET", "DELETE"):
         assert api.ask(method, HOOK.replace("orders", "invoices"), {}).status_code == 404
