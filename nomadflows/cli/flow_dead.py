@@ -31,8 +31,8 @@ def dead(
     """List rejected messages; show one; replay or drop them.
 
     Every message that a step failed on is here, and those that no step can read. They are kept until they are
-    replayed or dropped, 75,000 of a flow; beyond that the oldest go. With a message that is replayed its error goes
-    too.
+    replayed or dropped, 75,000 or 200 MiB of a flow; beyond that the oldest go. With a message that is replayed its
+    error goes too.
 
     --unrouted: messages that found no queue, such as those that chose a routing key nobody is bound to. The last
     10,000 of a workspace are kept. One for a step is replayed as it was, to the version that takes input now.

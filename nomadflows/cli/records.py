@@ -141,7 +141,7 @@ def _completed(record: Record, twin: Record) -> Record:
 
 
 def _said(record: Record) -> Json | None:
-    """Without its headers: Node's library writes some of its own into them before it keeps a message."""
+    """Without its headers, which an error of Node's error handler lacks."""
     return {k: v for k, v in record.input.items() if k != "headers"} if record.input is not None else None
 
 

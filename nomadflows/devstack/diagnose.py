@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from nomadflows.broker.topology import DEAD_KEPT, UNROUTED_KEPT
+from nomadflows.broker.topology import BYTES, DEAD_KEPT, UNROUTED_KEPT
 from nomadflows.devstack.binaries import as_version
 from nomadflows.devstack.probe import Answer, ask
 from nomadflows.model.names import UNROUTED, VHOST_PREFIX
@@ -193,7 +193,16 @@ def rabbitmq(settings: Settings) -> list[Finding]:
     listed = ask("GET", f"{settings.rabbitmq_api}/api/queues?{_KEPT_QUERY}", auth=auth, timeout=_part(settings))
     if not listed.ok:
         return [*findings, Finding("RabbitMQ", "unroutable messages", "warning", f"unknown: {_said(listed)}")]
-    return [*findings, *left_behind(listed.json["items"])]
+
+    def sized(queue: dict[str, Any]) -> dict[str, Any]:
+        """With the bytes it holds, which the list does not tell, where they could be near the limit."""
+        if int(queue.get("messages", 0)) * _LARGEST_MESSAGE < _NEARLY * BYTES:
+            return queue
+        path = f"{quote(str(queue['vhost']), safe='')}/{quote(str(queue['name']), safe='')}"
+        one = ask("GET", f"{settings.rabbitmq_api}/api/queues/{path}", auth=auth, timeout=_part(settings))
+        return {**queue, "message_bytes": (one.json or {}).get("message_bytes", 0) if one.ok else 0}
+
+    return [*findings, *left_behind(sized(queue) for queue in listed.json["items"])]
 
 
 # The fullest of all workspaces, live.
@@ -206,32 +215,33 @@ _KEPT_QUERY: Final = urlencode(
         "sort": "messages",
         "sort_reverse": "true",
         "page": 1,
-        "page_size": 100,
+        "page_size": 30,
     }
 )
 _NEARLY: Final = 0.8
+_LARGEST_MESSAGE: Final = 10_485_760
 
 
 def left_behind(queues: Iterable[dict[str, Any]]) -> list[Finding]:
     """What waits for people: messages that found no queue, and dead letters that are about to be dropped."""
-    counts = {
-        (str(q["vhost"]).removeprefix(VHOST_PREFIX), str(q["name"])): int(q.get("messages", 0))
-        for q in queues
-        if str(q["vhost"]).startswith(VHOST_PREFIX)
-    }
-    lost = {workspace: count for (workspace, name), count in counts.items() if name == UNROUTED and count}
+    ours = [q for q in queues if str(q["vhost"]).startswith(VHOST_PREFIX) and "messages" in q]
+    lost = [f"{q['messages']} in workspace {_workspace(q)}" for q in ours if q["name"] == UNROUTED and q["messages"]]
     findings = [Finding("RabbitMQ", "unroutable messages", "ok", "none")]
     if lost:
-        detail = ", ".join(f"{count} in workspace {workspace}" for workspace, count in sorted(lost.items()))
         mend = f"`nomadflows flow dead FLOW --unrouted` shows a flow's; of a workspace's, {UNROUTED_KEPT:,} are kept"
-        findings = [Finding("RabbitMQ", "unroutable messages", "warning", detail, mend)]
-    for (workspace, name), count in sorted(counts.items()):
-        if name != UNROUTED and count >= _NEARLY * DEAD_KEPT:
-            flow = name.removesuffix(".dead")
-            mend = f"`nomadflows flow dead {workspace}/{flow}` lists them; replay or drop what is done with"
-            detail = f"{count:,}; from {DEAD_KEPT:,} on the oldest go"
-            findings.append(Finding("RabbitMQ", f"dead letters of {workspace}/{flow}", "warning", detail, mend))
+        findings = [Finding("RabbitMQ", "unroutable messages", "warning", ", ".join(sorted(lost)), mend)]
+    for queue in ours:
+        count, size = int(queue["messages"]), int(queue.get("message_bytes", 0))
+        if queue["name"] != UNROUTED and (count >= _NEARLY * DEAD_KEPT or size >= _NEARLY * BYTES):
+            flow = f"{_workspace(queue)}/{str(queue['name']).removesuffix('.dead')}"
+            mend = f"`nomadflows flow dead {flow}` lists them; replay or drop what is done with"
+            detail = f"{count:,}, {size / 2**20:.0f} MiB; from {DEAD_KEPT:,} or {BYTES >> 20} MiB on the oldest go"
+            findings.append(Finding("RabbitMQ", f"dead letters of {flow}", "warning", detail, mend))
     return findings
+
+
+def _workspace(queue: dict[str, Any]) -> str:
+    return str(queue["vhost"]).removeprefix(VHOST_PREFIX)
 
 
 def _amqp(host: str, port: int, timeout: float) -> Finding:

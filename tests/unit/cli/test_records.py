@@ -95,7 +95,7 @@ def test_an_error_and_its_dead_letter_are_known_by_message_step_and_content():
         failed({"body": {"n": 3}}),
         failed({"body": 4}),
     ]
-    # Then only what says the same belongs together, whatever a library wrote into the headers
+    # Then only what says the same belongs together, whatever is in the headers
     assert [one.twin and one.twin.kept.tag for one in paired(records, letters)] == [1, None, None]
     assert paired([failed({"body": {"n": 1}}, parentMessageId="m2")], letters)[0].twin is None
 
