@@ -15,7 +15,7 @@ _TELLING: Final = {
 }  # fmt: skip
 _SIGKILL: Final = "9"
 _EXIT_OF_SIGKILL: Final = "137"
-_CONSEQUENCE: Final = {"Restarting", "Not Restarting", "Killing", "Killed", "Alloc Unhealthy"}
+_CONSEQUENCE: Final = {"Restarting", "Not Restarting", "Started", "Killing", "Killed", "Alloc Unhealthy"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from nomadflows.store.documents import FlowRecord
 
 FULL: Final = "full"  # hint: also look for what strangers changed
 _LARGEST_MESSAGE: Final = 10_485_760
+_KEPT_WHOLE: Final = frozenset({FlowState.RUNNING, FlowState.SLEEPING, FlowState.SUSPENDED})
 _SUSPICIOUS: Final = 2  # failed starts in a row
 _LIVE: Final = frozenset({"pending", "running"})
 
@@ -189,7 +190,8 @@ def _wants_drift(seen: Seen, hints: Hints) -> bool:
         return False
     if any(_SUSPICIOUS <= count < seen.rules.max_failures for count in seen.failures.values()):
         return True
-    return FULL in hints and seen.status.state in {FlowState.RUNNING, FlowState.SLEEPING, FlowState.SUSPENDED}
+    draining = seen.status.state is FlowState.STOPPING and seen.desired.drain
+    return FULL in hints and (draining or seen.status.state in _KEPT_WHOLE)
 
 
 def _drifted(seen: Seen, version: Version, clients: Clients, versions: Versions) -> tuple[str, ...]:

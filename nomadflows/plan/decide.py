@@ -253,6 +253,8 @@ def _drain(seen: Seen) -> Decision | None:
     if left == 0:
         return None
     what = f"{count_text(left)} {'is' if left == 1 else 'are'} finished before the stop"
+    if seen.drifted:
+        return Decision(Act.BRING_UP, _DRIFT, f"Put right, so that {what}: {', '.join(seen.drifted)}")
     if (left or seen.current.ready) and (seen.current.job is None or seen.current.job.is_parked):
         return Decision(Act.BRING_UP, "Draining", f"The steps are brought up: {what}")
     return Decision(Act.WAIT, "Draining", what, recheck_s=0.5)

@@ -74,7 +74,7 @@ def test_with_repair_paused_a_hand_in_nomad_is_left_alone(world: World, tmp_path
     # And put right once repair is resumed
     requests.set_repair(world.store, flow, repair=True, by="test")
     eventually("it is put right", lambda: counts(world, flow) == {"receive": 1, "note": 1})
-    assert "DriftRepaired" in [event.reason for event in world.events(flow)]
+    eventually("and said so", lambda: "DriftRepaired" in [event.reason for event in world.events(flow)])
 
 
 def test_a_deleted_flow_comes_back_whole_and_one_deleted_for_good_leaves_nothing(world: World, tmp_path: Path) -> None:

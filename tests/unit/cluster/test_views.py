@@ -44,3 +44,9 @@ def test_a_kill_for_memory_is_told_until_the_next_exit():
     killed = ended(signal="0", oom_killed="true", exit_code="137", exit_message="OOM Killed")
     assert alloc(STARTED, killed, STARTED).out_of_memory
     assert not alloc(STARTED, killed, STARTED, ended(signal="0", oom_killed="false", exit_code="1")).out_of_memory
+
+
+def test_what_ended_a_task_is_told_also_when_it_is_just_started_again():
+    failed = {"Type": "Terminated", "Details": {"exit_code": "3"}, "DisplayMessage": "Exit Code: 3"}
+    assert alloc(STARTED).message == "Task started by client"
+    assert alloc(STARTED, failed, STARTED).message == "Exit Code: 3; Task started by client"

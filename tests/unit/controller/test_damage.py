@@ -128,6 +128,24 @@ def test_steps_that_may_not_log_in_get_their_account_back_before_the_flow_is_sus
         assert "broker user default.orders.v1 missing" in repairs(sim)[-1]
 
 
+def test_a_drained_stop_whose_steps_may_not_log_in_is_finished_after_a_full_round() -> None:
+    with in_memory() as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        becomes(sim, FlowState.RUNNING)
+        sim.send(3)
+        delete_user(sim)
+        for process in sim.live_processes():
+            sim.die(process)
+        sim.wish(WantedState.STOPPED, drain=True)
+        sim.live(20)
+        assert sim.servers.read_status().state is FlowState.STOPPING
+        full_round(sim)
+        becomes(sim, FlowState.STOPPED)
+        assert len(sim.servers.done) == 3
+        assert "so that" in repairs(sim)[-1]
+
+
 # ── which flows a round looks at ──────────────────────────────────────────────────────────────────────────────
 
 

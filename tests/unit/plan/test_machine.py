@@ -157,6 +157,16 @@ class Life(RuleBasedStateMachine):
     def step_breaks_or_is_mended(self, step: str) -> None:
         self.sim.broken ^= {step}
 
+    @rule(what=st.sampled_from(["user", "role", "wake binding"]))
+    def stranger_deletes(self, what: str) -> None:
+        servers = self.sim.servers
+        if what == "user":
+            servers.users.clear()
+        elif what == "role":
+            servers.roles.clear()
+        elif servers.read_status().state is FlowState.SLEEPING:
+            servers.fed.clear()
+
     @rule(calls=st.integers(0, 25))
     def leader_dies_in_its_next_look(self, calls: int) -> None:
         left = calls
