@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -66,7 +66,7 @@ _LOADS_CODE_NAMES: Final = frozenset(
 _PLACEHOLDER: Final = "${"  # Nomad's clients replace it when the task starts
 
 
-def secret_problems(variables: Mapping[str, str]) -> Iterable[str]:
+def secret_problems(variables: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with variables whose values are members of the step's credential."""
     if len(variables) > MOST:
         yield f"{len(variables)} variables; allowed: {MOST}"
@@ -79,7 +79,7 @@ def secret_problems(variables: Mapping[str, str]) -> Iterable[str]:
             yield f"{name!r:.60}: no member of a credential; allowed: letters, digits and _, not a digit first"
 
 
-def problems(variables: Mapping[str, str]) -> Iterable[str]:
+def problems(variables: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with the variables of a step, each in a sentence that quotes no value."""
     if len(variables) > MOST:
         yield f"{len(variables)} variables; allowed: {MOST}"

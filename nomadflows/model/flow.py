@@ -231,6 +231,7 @@ class StepDefinition(_Shape):
         default_factory=dict,
         max_length=environment.MOST,
         description="Variables of the step's process, besides the platform's; no place for secrets.",
+        json_schema_extra={"propertyNames": {"pattern": f"^{environment.NAME.pattern}$"}},
     )
     secret_env: Annotated[
         dict[str, _Text], BeforeValidator(_check_secret_env), Allowed("a mapping of names to members of the credential")
@@ -238,6 +239,7 @@ class StepDefinition(_Shape):
         default_factory=dict,
         max_length=environment.MOST,
         description="Variables of the step's process → members of its credential, which are their values.",
+        json_schema_extra={"propertyNames": {"pattern": f"^{environment.NAME.pattern}$"}},
     )
     log_level: Annotated[
         Literal["trace", "debug", "info", "warn", "error", "fatal"] | None, Allowed(", ".join(environment.LOG_LEVELS))
