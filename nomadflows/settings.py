@@ -33,6 +33,7 @@ _NUMBERS: Final[dict[str, tuple[type[float | int], str]]] = {
     "timeout": (float, "number of seconds"),
     "deaf_after": (float, "number of seconds"),
     "stalled_after": (float, "number of seconds"),
+    "shutdown_after": (float, "number of seconds"),
     "limited_ttl": (float, "number of seconds"),
     "full_round_every": (float, "number of seconds"),
     "tick_jitter": (float, "number of seconds"),
@@ -122,6 +123,7 @@ class Settings:
     full_round_every: float = 300.0  # seconds from one look at all flows, for what no signal told, to the next
     deaf_after: float = 300.0  # a step whose process runs but does not consume is restarted after so many seconds
     stalled_after: float = 1200.0  # and one that holds messages and finishes none
+    shutdown_after: float = 60.0  # a shutdown hook that takes longer is ended
     limited_ttl: float = 28_800.0  # a flow of a limited workspace is stopped so many seconds after its start
     timeout: float = 4.0  # a command must say within 5 s that a server is away, its own start included
 

@@ -53,6 +53,7 @@ class Leader:
         rules = Rules(
             deaf_after_s=settings.deaf_after,
             stalled_after_s=settings.stalled_after,
+            shutdown_s=settings.shutdown_after,
             limited_ttl_s=settings.limited_ttl,
         )
         self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake, rules)

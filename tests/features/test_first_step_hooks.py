@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,14 +53,18 @@ def test_start_up_runs_once_and_is_undone_after_the_stop(node_world: World, tmp_
 
 
 @pytest.mark.slow
-def test_a_shutdown_hook_that_fails_keeps_no_flow_from_being_stopped(node_world: World, tmp_path: Path) -> None:
-    node_world.install("subscriber")
+@pytest.mark.parametrize("ends", ["fail", "hang"])
+def test_a_shutdown_hook_that_fails_or_hangs_keeps_no_flow_from_being_stopped(
+    node_world_of: Callable[..., World], tmp_path: Path, ends: str
+) -> None:
+    world = node_world_of(NOMADFLOWS_SHUTDOWN_AFTER="5")
+    world.install("subscriber")
     tries = tmp_path / "tries"
-    flow = node_world.start_flow(
-        "hooks-fail",
-        chain(step("receive", "subscriber:subscribe", tries=tries, undo="fail"), step("note", "probe:relay")),
-    )
-    node_world.stop_flow(flow)
+    receive = step("receive", "subscriber:subscribe", tries=tries, undo=ends)
+    flow = world.start_flow(f"hooks-{ends}", chain(receive, step("note", "probe:relay")))
+    began = time.monotonic()
+    world.stop_flow(flow)
     assert tries.read_text().splitlines()[-1] == "shutdown id-1"
-    assert node_world.nomad.job("default", flow.version(1).shutdown_job) is None
-    assert node_world.store.client.get(node_world.store.keys.flow(flow, STARTUP)) is None
+    assert time.monotonic() - began > {"fail": 0, "hang": 5}[ends]
+    eventually("its job is gone", lambda: world.nomad.job("default", flow.version(1).shutdown_job) is None)
+    assert world.store.client.get(world.store.keys.flow(flow, STARTUP)) is None

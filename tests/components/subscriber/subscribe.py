@@ -1,5 +1,6 @@
 """Writes down which of its hooks ran."""
 
+import time
 from pathlib import Path
 
 
@@ -21,6 +22,8 @@ def shutdown(config, state):
     _note(config, f"shutdown {state['subscription']}")
     if config.get("undo") == "fail":
         raise RuntimeError("the other side is closed")
+    if config.get("undo") == "hang":
+        time.sleep(600)
 
 
 def process(message, config, snapshot):
