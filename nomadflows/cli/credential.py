@@ -1,4 +1,4 @@
-"""`credential set|list|verify`: secrets go to Vault and are never printed again.
+"""`credential set|list|verify|delete`: secrets go to Vault and are never printed again.
 
 A value may come from a hidden prompt, from stdin, or from a file, so that it need not stand in a command line,
 which other users of the machine and the shell's history can read.
@@ -108,6 +108,28 @@ def verify(session: Session, *, name: str, component: str) -> None:
     from nomadflows.cli.component_ask import verify_credential
 
     verify_credential(session, component or _used_by(session, name), name)
+
+
+@credential.command()
+@click.argument("name")
+@pass_session
+def delete(session: Session, name: str) -> None:
+    """Delete a credential. Refused, with the flows named, while one runs, could be started or published with it.
+
+    \b
+    Example:
+      nomadflows credential delete warehouse-db
+    """
+    from nomadflows.store.credential_use import check_unused
+
+    workspace = session.settings.workspace
+    check_unused(session.store, workspace, name)
+    session.vault.delete_credential(workspace, name)
+    output.emit(
+        session.output,
+        {"workspace": workspace, "deleted": name},
+        lambda: f"credential {name} of workspace {workspace} is deleted",
+    )
 
 
 def _used_by(session: Session, name: str) -> str:

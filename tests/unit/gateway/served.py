@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import uvicorn
 
@@ -20,10 +20,12 @@ PATIENCE_S = 10.0
 class Served:
     """A gateway's handler at a port of its own. `headers_s` and so on are those of `Connection`."""
 
-    def __init__(self, gate: Gate, *, keep_alive_s: float = 5.0, **limits: Any) -> None:
+    def __init__(
+        self, gate: Gate, *, keep_alive_s: float = 5.0, lifespan: Literal["on", "off"] = "off", **limits: Any
+    ) -> None:
         quick: Any = type("Quick", (Connection,), limits)
         config = uvicorn.Config(
-            gate.app, port=0, http=quick, ws="none", lifespan="off", log_config=None, access_log=False
+            gate.app, port=0, http=quick, ws="none", lifespan=lifespan, log_config=None, access_log=False
         )
         config.timeout_keep_alive = keep_alive_s  # type: ignore[assignment]
         self.gate = gate
