@@ -38,7 +38,6 @@ class Rounds:
 
     def __init__(self, clients: Callable[[], Clients]) -> None:
         self._clients = clients
-        self._versions = Versions()
         self._needed: dict[VersionRef, Marks] = {}
 
     def unquiet(self, records: list[FlowRecord]) -> list[FlowRecord]:
@@ -78,7 +77,7 @@ class Rounds:
         """Whether a parked version finds all it needs on the broker when it is woken."""
         if ref not in self._needed:
             try:
-                version = self._versions.get(self._clients().store, ref)
+                version = Versions().get(self._clients().store, ref)  # needed once: not worth remembering
             except NotFound:
                 return False
             steps = [step.id for step in version.steps]
