@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nomadflows.store.documents import FlowRecord
 
 _PROMPT = "-"
+_OF_WEBHOOKS = {"key", "secret", "header", "algorithm"}  # members that say nothing without a `type`
 
 
 @click.group()
@@ -61,6 +62,8 @@ def set_(session: Session, *, name: str, members: tuple[str, ...], from_stdin: b
     workspace = session.settings.workspace
     session.vault.set_credential(workspace, name, values)
     keys = sorted(values)
+    if values.keys() <= _OF_WEBHOOKS:
+        click.echo("Note: a webhook takes this only with a `type` beside it: api_key or hmac.", err=True)
     output.emit(
         session.output,
         {"workspace": workspace, "credential": name, "keys": keys},

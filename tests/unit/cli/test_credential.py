@@ -55,6 +55,22 @@ def test_sources_of_values(
     assert not any(text in captured.out + captured.err for text in ("from file", "from prompt", "x=y", "@home"))
 
 
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (["key=@@k"], True),
+        (["secret=@@s", "algorithm=sha512"], True),
+        (["type=hmac", "secret=@@s"], False),
+        (["a=b"], False),
+    ],
+)
+def test_a_webhook_s_credential_without_a_type_is_told(
+    session: Session, members: list[str], capsys: pytest.CaptureFixture[str], *, told: bool
+) -> None:
+    assert run(["credential", "set", "hook", *members], session) == 0
+    assert ("only with a `type`" in capsys.readouterr().err) is told
+
+
 def test_json_from_stdin(session: Session, vault: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"url": "sqlite://"}'))
     assert run(["credential", "set", "-w", "sales", "db", "--stdin"], session) == 0
