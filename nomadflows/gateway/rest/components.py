@@ -10,6 +10,7 @@ from nomadflows.gateway.rest.operation import PREFIX, Call, Operation
 from nomadflows.gateway.rest.shapes import Links, Many, One, Paged, Shape, page_of
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
+from nomadflows.model.freshness import deprecation
 from nomadflows.model.names import COMPONENT as COMPONENT_NAME
 
 Json = dict[str, Any]
@@ -44,6 +45,7 @@ class ComponentVersionAttributes(Shape):
     language: str
     digest: str
     deployed_at: str | None
+    deprecated: Annotated[str | None, Field(description="Why nothing new should use it.")]
 
 
 class ComponentVersionResource(Shape):
@@ -77,7 +79,8 @@ def get_component(call: Call) -> One[Component]:
 
 def list_versions(call: Call) -> Many[ComponentVersionResource]:
     found, meta = page_of(_known(call), call.query)
-    return Many(data=[_version(version) for version in found], meta=meta)
+    marks = call.store.deprecations(found[0].name) if found else {}
+    return Many(data=[_version(version, deprecation(version, marks)) for version in found], meta=meta)
 
 
 def get_descriptor(call: Call) -> One[Descriptor]:
@@ -116,13 +119,17 @@ def _component(versions: list[ComponentVersion]) -> Component:
     )
 
 
-def _version(one: ComponentVersion) -> ComponentVersionResource:
+def _version(one: ComponentVersion, deprecated: str) -> ComponentVersionResource:
     return ComponentVersionResource(
         id=one.ref,
         type="component-version",
         links=Links(self=f"{COMPONENTS}/{one.name}/versions/{one.version}/descriptor"),
         attributes=ComponentVersionAttributes(
-            version=one.version, language=one.language, digest=one.digest, deployed_at=one.at or None
+            version=one.version,
+            language=one.language,
+            digest=one.digest,
+            deployed_at=one.at or None,
+            deprecated=deprecated or None,
         ),
     )
 

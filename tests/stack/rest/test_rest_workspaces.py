@@ -27,6 +27,9 @@ def test_components(guest: Api, store: Store) -> None:
     assert listed["attributes"]["versions"] == ["1.10.0", "1.9.0", "1.0.0"]
     assert listed["attributes"]["functions"] == {"put": "action"}
     assert guest.get("/components/crm")["data"] == listed
+    store.put_deprecation("crm", "1.9.0", {"why": "loses time zones", "by": "eva"})
+    marked = [one["attributes"]["deprecated"] for one in guest.get("/components/crm/versions")["data"]]
+    assert marked == [None, "loses time zones", None]
     versions = guest.get("/components/crm/versions?page[size]=1")
     assert (versions["data"][0]["id"], versions["meta"]["total"]) == ("crm@1.10.0", 3)
     assert guest.get("/components/crm/versions/latest/descriptor")["data"]["attributes"]["version"] == "1.10.0"
