@@ -17,7 +17,8 @@ from nomadflows.model.errors import Conflict, Refused, ServerUnreachable
 from nomadflows.model.names import VersionRef, input_key
 from nomadflows.model.states import Kind
 from nomadflows.plan.seen import Seen
-from nomadflows.render.job import Site, render_job
+from nomadflows.render.job import render_job
+from nomadflows.render.site import Site
 
 log = structlog.get_logger()
 

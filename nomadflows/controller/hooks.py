@@ -19,8 +19,8 @@ from nomadflows.model.graph import RunStep
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import utc_now
 from nomadflows.plan.seen import HookSeen, Seen
-from nomadflows.render.job import Site
 from nomadflows.render.once import render_shutdown
+from nomadflows.render.site import Site
 from nomadflows.store.keys import STARTUP
 from nomadflows.store.store import Store
 from nomadflows.store.transaction import Delete

@@ -25,7 +25,7 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.model.names import VersionRef
 from nomadflows.plan.seen import Rules
-from nomadflows.render.job import Site
+from nomadflows.render.site import Site
 from nomadflows.settings import Settings
 from nomadflows.store import components
 from nomadflows.store.leadership import Leadership

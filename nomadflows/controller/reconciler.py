@@ -23,7 +23,7 @@ from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.plan.decide import decide, next_look_s
 from nomadflows.plan.decision import FIRST_LOOK_S, Act, Decision
 from nomadflows.plan.seen import Rules
-from nomadflows.render.job import Site
+from nomadflows.render.site import Site
 from nomadflows.store.leadership import Leadership
 from nomadflows.store.transaction import LostLeadership
 

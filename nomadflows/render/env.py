@@ -8,16 +8,14 @@ component API for it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nomadflows.model import names
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.graph import RunStep, fed_by
 from nomadflows.model.names import VersionRef
 from nomadflows.render.escape import Runtime
-
-if TYPE_CHECKING:
-    from nomadflows.render.job import Site
+from nomadflows.render.site import Site
 
 CREDENTIAL_FILE: Final = "${NOMAD_SECRETS_DIR}/credential.json"
 SILENT: Final = {"ELASTICIO_NO_ERROR_REPLIES": "true"}

@@ -7,8 +7,7 @@ labels or addresses are checked once more, since a job spec outlives the code th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from nomadflows.model.states import Kind
 from nomadflows.render.env import CREDENTIAL_BY_FILE, SILENT, silent_steps, step_env
 from nomadflows.render.escape import Name, Shown, hcl
 from nomadflows.render.process import Launch, check_network, launch
+from nomadflows.render.site import Site
 
 _TEMPLATE: Final = "flow.nomad.hcl.j2"
 _LAYOUT: Final = "1"  # in the job's meta: tells our jobs from others, and which rendering made them
@@ -32,30 +32,6 @@ _SHOWN_MAX: Final = 1_000  # Nomad warns about a longer description
 _STEP: Final = re.compile(rf"{names.STEP.pattern}|mapper:{names.STEP.pattern}:{names.STEP.pattern}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
 _AMQP: Final = re.compile(r"amqps?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the cluster adds to a version."""
-
-    component_api: str  # URL, as the nodes see it
-    component_dir: Callable[[ComponentVersion], str]  # folder of a component on the nodes
-    amqp: str = "amqp://127.0.0.1:5672"  # the broker as the nodes see it: scheme, host, port; no user, no vhost
-    driver: str = "raw_exec"  # of components that are a folder; images always run in docker
-    builtin_image: str = ""  # image that holds the built-in components; "": they run by `driver`
-    network: str = "host"  # Docker's network mode of containers
-    container_user: int = 10001  # user and group of containers, whatever their image says
-    python: str = "python3"
-    node: str = "node"
-    kv_mount: str = "nomadflows"
-    datacenters: Sequence[str] = ("*",)
-    artifacts: str = ""  # where nodes fetch packed components
-    fetched_by_nomad: bool = False  # for each process, instead of once a node
-    component_keep_days: float = 30.0  # for which nodes keep components that nobody starts; 0: for ever
-    webhooks: str = ""  # the gateway as callers of webhooks see it; "": there is none
-    log_mb: int = 5  # of a log file; three are kept of each output
-    disk_mb: int = 50  # for a step's logs and what it writes
-    ui_base: str = ""  # page of all flows; `<workspace>/<flow>/` is put behind it
 
 
 def render_job(

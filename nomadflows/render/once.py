@@ -17,9 +17,10 @@ from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
 from nomadflows.render.escape import Name, Runtime, Shown
-from nomadflows.render.job import Site, check_names, object_token, process_values, secret_of, secret_variables, template
+from nomadflows.render.job import check_names, object_token, process_values, secret_of, secret_variables, template
 from nomadflows.render.process import launch
 from nomadflows.render.process import question as program
+from nomadflows.render.site import Site
 
 _TEMPLATE: Final = "once.nomad.hcl.j2"
 SHUTDOWN_S: Final = 60.0

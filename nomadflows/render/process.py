@@ -10,16 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nomadflows.artifact.needs import NODE_CHECK
 from nomadflows.artifact.needs import VARIABLE as NEEDS
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import InputError
 from nomadflows.render.escape import Runtime
-
-if TYPE_CHECKING:
-    from nomadflows.render.job import Site
+from nomadflows.render.site import Site
 
 _UNPACKED: Final = "${NOMAD_TASK_DIR}/component"  # where the template's artifact block puts it
 _MARK: Final = (

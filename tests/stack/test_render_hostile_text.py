@@ -21,7 +21,8 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
-from nomadflows.render.job import Site, render_job
+from nomadflows.render.job import render_job
+from nomadflows.render.site import Site
 
 PIECES = [
     '"', "'", "\\", '\\"', "${", "$${", "%{", "}", "{", "{{", "}}", "[[", "]]", "[%", "%]", "[#", "#]", "\n", "\r\n", "\t", "EOT", "\nEOT\n",

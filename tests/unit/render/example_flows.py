@@ -4,7 +4,8 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
-from nomadflows.render.job import Site, render_job
+from nomadflows.render.job import render_job
+from nomadflows.render.site import Site
 
 SITE = Site(
     component_api="http://127.0.0.1:8646/",
