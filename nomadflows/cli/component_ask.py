@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from nomadflows.cli import output
+from nomadflows.cli.jsonfile import JSON_FILE, json_object
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError, NomadflowsError, NotFound
 
 _config = click.option(
-    "--config", "-c", "config", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON file with the function's settings.",
-)  # fmt: skip
+    "--config", "-c", "config", type=JSON_FILE, metavar="FILE", help="JSON: the function's settings."
+)
 _credential = click.option("--credential", default="", metavar="NAME", help="A credential of the workspace.")
 
 
@@ -56,7 +55,7 @@ def verify_credential(session: Session, component: str, credential: str) -> None
 @_credential
 @_config
 @pass_session
-def metadata(session: Session, *, function: str, credential: str, config: Path | None) -> None:
+def metadata(session: Session, *, function: str, credential: str, config: IO[str] | None) -> None:
     """Ask a function which fields it takes and gives, where it finds that out by itself.
 
     \b
@@ -72,7 +71,7 @@ def metadata(session: Session, *, function: str, credential: str, config: Path |
     if not described.get("dynamicMetadata"):
         answer: Any = described.get("metadata") or {}
     else:
-        answer = ask(session, found, Question("getMetaModel", entry), _settings(config), credential)
+        answer = ask(session, found, Question("getMetaModel", entry), json_object(config, "--config"), credential)
     output.emit(session.output, answer, lambda: json.dumps(answer, indent=2, ensure_ascii=False))
 
 
@@ -82,7 +81,7 @@ def metadata(session: Session, *, function: str, credential: str, config: Path |
 @_credential
 @_config
 @pass_session
-def select(session: Session, *, function: str, field: str, credential: str, config: Path | None) -> None:
+def select(session: Session, *, function: str, field: str, credential: str, config: IO[str] | None) -> None:
     """List what may be chosen for a field of a function.
 
     \b
@@ -99,7 +98,7 @@ def select(session: Session, *, function: str, field: str, credential: str, conf
         raise InputError(f"{function} has no field {field!r}; it has: {', '.join(fields) or 'none'}")
     model = fields[field].get("model")
     if isinstance(model, str):
-        answer = ask(session, found, Question("selectModel", entry, model), _settings(config), credential)
+        answer = ask(session, found, Question("selectModel", entry, model), json_object(config, "--config"), credential)
     elif isinstance(model, dict):
         answer = model
     else:
@@ -124,18 +123,6 @@ def _entry(found: Any, function: str) -> dict[str, Any]:
         raise NotFound(
             f"{found.ref} has no function {function}", hint=f"it has {', '.join(found.functions())}"
         ) from None
-
-
-def _settings(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file}: not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: expected a JSON object")
-    return found
 
 
 def _text(value: object) -> str:

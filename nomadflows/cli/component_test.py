@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from nomadflows.cli import output
+from nomadflows.cli.jsonfile import JSON_FILE, json_object
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError, NomadflowsError
 
@@ -25,18 +26,16 @@ Json = dict[str, Any]
 _SHORTEST_SECRET: Final = 4  # characters; what is shorter cannot be told from any other text
 _GROUPS: Final = {"data": "data", "error": "errors", "rebound": "rebounds", "reply": "replies", "updateKeys": "keys"}
 
-_file = click.File(encoding="utf-8")
-
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--function", "-f", required=True, metavar="NAME", help="The trigger or action.")
 @click.option(
-    "--message", "-m", type=_file, metavar="FILE", help="JSON: a message with `body`, or a body; - reads stdin."
+    "--message", "-m", type=JSON_FILE, metavar="FILE", help="JSON: a message with `body`, or a body; - reads stdin."
 )
-@click.option("--config", "-c", type=_file, metavar="FILE", help="JSON: the function's settings.")
-@click.option("--credential", type=_file, metavar="FILE", help="JSON: the members of a credential; never printed.")
-@click.option("--snapshot", "-s", type=_file, metavar="FILE", help="JSON: the state that it finds.")
+@click.option("--config", "-c", type=JSON_FILE, metavar="FILE", help="JSON: the function's settings.")
+@click.option("--credential", type=JSON_FILE, metavar="FILE", help="JSON: the members of a credential; never printed.")
+@click.option("--snapshot", "-s", type=JSON_FILE, metavar="FILE", help="JSON: the state that it finds.")
 @click.option("--variable", "variables", multiple=True, metavar="NAME=TEXT", help="A variable of the flow; repeatable.")
 @click.option("--times", type=click.IntRange(min=1), default=1, help="Give the message so often; the state is kept.")
 @pass_session
@@ -67,10 +66,10 @@ def test(
       nomadflows component test ./my-connector -f store -m order.json --credential secret.json -o json
       echo '{"id": 7}' | nomadflows component test ./my-connector -f store -m - --variable region=eu
     """
-    given = _as_message(_object(message, "--message"))
-    secret = _object(credential, "--credential") if credential else None
+    given = _as_message(json_object(message, "--message"))
+    secret = json_object(credential, "--credential") if credential else None
     hide = _Hiding(secret)
-    settings, state = _object(config, "--config"), _object(snapshot, "--snapshot")
+    settings, state = json_object(config, "--config"), json_object(snapshot, "--snapshot")
     with _installed(folder, function) as ready, _diverted(hide):
         try:
             trial = _begin(
@@ -99,18 +98,6 @@ def _begin(folder: Path, function: str, **known: Any) -> Trial:
 
 
 # ── what it is given ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _object(file: IO[str] | None, option: str) -> Json:
-    if file is None:
-        return {}
-    try:
-        found = json.loads(file.read())
-    except ValueError as error:
-        raise InputError(f"{option}: {file.name} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{option}: {file.name} holds no JSON object")
-    return found
 
 
 def _as_message(given: Json) -> Json:
