@@ -169,7 +169,7 @@ def _parked_s(seen: Seen, state: FlowState) -> float:
     before = seen.status
     if before.state is not FlowState.SLEEPING or state is FlowState.SLEEPING or not before.since:
         return before.parked_s
-    return round(before.parked_s + seen.seconds_since(parse_timestamp(before.since)), 1)
+    return round(before.parked_s + seen.seconds_since(parse_timestamp(before.since)), 3)
 
 
 def _without_figures(status: Status) -> Status:

@@ -77,7 +77,7 @@ def explain(events: Sequence[Event], status: Status, memory_mib: int, now: datet
         wakes=_times(events, AWAKE),
         slowest=slowest(status),
         parked_share=_share(entries),
-        parked_s=round(parked, 1),
+        parked_s=round(parked, 3),
         saved_gib_hours=round(parked / 3600 * memory_mib / _MIB_IN_GIB, 3),
     )
 
