@@ -79,13 +79,13 @@ def test_a_password_reaches_the_step_that_needs_it_and_nothing_else(
             set_credential("right-db", **parts, port=port, password=PASSWORD),
             set_credential("wrong-db", **parts, port=str(free_port()), password=PASSWORD),
         ]
-        flows = [world.start_flow("told", flow("right-db")), world.start_flow("untold", flow("wrong-db"))]
+        flows = [world.start_flow("paid-in", flow("right-db")), world.start_flow("paid-late", flow("wrong-db"))]
         # When both get a message
         for ref in flows:
             world.send(ref, range(1, 2))
         # Then the one writes its row by the password, and the other tells that it will try again
         eventually("the row is there", lambda: rows(address) == [(1,)], 40)
-        eventually("the failure is told", lambda: "rebound 1 of" in said(capsys, "flow", "logs", "untold"), 40, 0.5)
+        eventually("the failure is told", lambda: "rebound 1 of" in said(capsys, "flow", "logs", "paid-late"), 40, 0.5)
         # And the password stands nowhere: not in state, job, process, log, error or answer
         seen = {
             "the command's answer": "\n".join(heard),

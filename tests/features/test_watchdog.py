@@ -45,7 +45,8 @@ def test_row_5_a_message_finished_while_the_broker_is_away_holds_up_no_other(
     hurt.all_arrive(out, range(3), 90)
 
 
-@pytest.mark.parametrize("language", ["node", pytest.param("python", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["node", "python"])
 def test_row_12_a_step_that_never_finishes_a_message_is_restarted(
     world: World, node_world_of: Callable[..., World], tmp_path: Path, language: str
 ) -> None:

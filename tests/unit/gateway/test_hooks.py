@@ -510,11 +510,10 @@ def test_a_flow_that_does_not_answer_in_time(gate: Gate) -> None:
 
 
 def test_a_connection_that_is_lost_while_callers_wait(gate: Gate) -> None:
-    gate.flows[REF] = target(answers=True)
+    gate.flows[REF] = target(answers=True, reply_timeout_s=0.5)
     gate.broker.on_publish = lambda _headers: gate.replies.lost(REF.workspace)
     assert call(gate, json={}).status_code == 502
     # And one of another workspace is nothing to this one's callers
-    gate.flows[REF] = target(answers=True, reply_timeout_s=0.02)
     gate.broker.on_publish = lambda _headers: gate.replies.lost("other")
     assert call(gate, json={}).status_code == 504
 
