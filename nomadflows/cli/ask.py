@@ -15,7 +15,7 @@ from typing import Any, Final
 from nomadflows.cli.session import Session
 from nomadflows.controller.leader import site
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.errors import InputError, NomadflowsError, NotFound, WaitTimeout
+from nomadflows.model.errors import NomadflowsError, NotFound, WaitTimeout
 from nomadflows.model.names import VersionRef
 from nomadflows.render.once import Question, new_question, render_question
 from nomadflows.store.transaction import Delete
@@ -34,18 +34,6 @@ class ComponentFailedError(NomadflowsError):
 
 class NoResultError(NomadflowsError):
     """Its process ended, and there was no result."""
-
-
-def find_component(session: Session, text: str) -> ComponentVersion:
-    """`name` (the newest version) or `name@1.2.3`."""
-    name, at, number = text.partition("@")
-    if at and not number:
-        raise InputError(f"a version is missing after @ in {text!r}")
-    versions = session.store.component_versions(name)
-    chosen = next((version for version in versions if number in {"", version.version}), None)
-    if chosen is None:
-        raise NotFound(f"there is no component {text}", hint="nomadflows component list")
-    return chosen
 
 
 def _configuration(session: Session, settings: Json, credential: str) -> Json:

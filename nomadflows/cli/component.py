@@ -85,11 +85,8 @@ def show(session: Session, name: str) -> None:
       nomadflows component show files
       nomadflows component show files@1.0.0 -o json
     """
-    base, at, number = name.partition("@")
-    if at and not number:
-        raise InputError(f"a version is missing after @ in {name!r}")
-    versions, marks = known(session, base), session.store.deprecations(base)
-    chosen = version_of(versions, number) if number else newest(versions, marks) or versions[0]
+    chosen = named(session, name)
+    versions, marks = known(session, chosen.name), session.store.deprecations(chosen.name)
     why = deprecation(chosen, marks)
     output.emit(
         session.output,
@@ -151,6 +148,15 @@ def known(session: Session, name: str) -> list[ComponentVersion]:
     if not found:
         raise NotFound(f"there is no component {name!r}", hint="nomadflows component list")
     return found
+
+
+def named(session: Session, text: str) -> ComponentVersion:
+    """`name@1.2.3`, or of a `name` the version that a step gets which names none."""
+    name, at, number = text.partition("@")
+    if at and not number:
+        raise InputError(f"a version is missing after @ in {text!r}")
+    versions = known(session, name)
+    return version_of(versions, number) if number else newest(versions, session.store.deprecations(name)) or versions[0]
 
 
 def version_of(versions: list[ComponentVersion], number: str) -> ComponentVersion:

@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from nomadflows.cli import output
+from nomadflows.cli.component import named
 from nomadflows.cli.jsonfile import JSON_FILE, json_object
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError, NomadflowsError, NotFound
@@ -34,10 +35,10 @@ def verify(session: Session, component: str, credential: str) -> None:
 
 def verify_credential(session: Session, component: str, credential: str) -> None:
     """What the component says of it; NomadflowsError if that is no."""
-    from nomadflows.cli.ask import ask, find_component
+    from nomadflows.cli.ask import ask
     from nomadflows.render.once import Question
 
-    found = find_component(session, component)
+    found = named(session, component)
     said = ask(session, found, Question("verifyCredentials"), {}, credential)
     verified = not isinstance(said, dict) or said.get("verified") is not False
     if not verified:
@@ -62,11 +63,11 @@ def metadata(session: Session, *, function: str, credential: str, config: IO[str
     Example:
       nomadflows component metadata petstore:getPets --credential petstore -o json
     """
-    from nomadflows.cli.ask import ask, find_component
+    from nomadflows.cli.ask import ask
     from nomadflows.render.once import Question
 
     name, entry = _split(function)
-    found = find_component(session, name)
+    found = named(session, name)
     described = _entry(found, entry)
     if not described.get("dynamicMetadata"):
         answer: Any = described.get("metadata") or {}
@@ -88,11 +89,11 @@ def select(session: Session, *, function: str, field: str, credential: str, conf
     Example:
       nomadflows component select petstore:getPets status --credential petstore
     """
-    from nomadflows.cli.ask import ask, find_component
+    from nomadflows.cli.ask import ask
     from nomadflows.render.once import Question
 
     name, entry = _split(function)
-    found = find_component(session, name)
+    found = named(session, name)
     fields = _entry(found, entry).get("fields") or {}
     if field not in fields:
         raise InputError(f"{function} has no field {field!r}; it has: {', '.join(fields) or 'none'}")

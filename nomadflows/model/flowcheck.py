@@ -19,7 +19,7 @@ from nomadflows.model.states import Kind
 
 UNREADABLE: Final = "?"
 
-# The versions of a component, newest first; none when there is no such component.
+# The versions of a component, first the one that a step gets which names none; none when there is no such component.
 Components = Callable[[str], Sequence[ComponentVersion]] | Mapping[str, Sequence[ComponentVersion]]
 
 

@@ -70,6 +70,15 @@ class Keys:
         """Beside the version, since that never changes."""
         return self.deprecations(name) + version
 
+    def deprecated(self, keys: Iterable[str]) -> set[str]:
+        """Keys below `components` read back: name@version of each mark."""
+        found = set()
+        for key in keys:
+            match key.removeprefix(self.components).split("/"):
+                case [name, "deprecated", version]:
+                    found.add(f"{name}@{version}")
+        return found
+
     def call(self, call: VersionRef) -> str:
         """The result of a question to a component, until who asked has read it."""
         return f"{self.prefix}/calls/{call.workspace}/{call.flow}"

@@ -194,6 +194,10 @@ class Store:
         below = self.keys.deprecations(name)
         return {f"{name}@{entry.key.removeprefix(below)}": decode(entry) for entry in self.client.below(below)}
 
+    def deprecated_versions(self) -> set[str]:
+        """name@version of all that is marked, of whatever component."""
+        return self.keys.deprecated(self.client.names(self.keys.components))
+
     def put_deprecation(self, name: str, version: str, mark: Json | None) -> None:
         """Mark a version, or with None take the mark away. Conflict if there is no such version (any more)."""
         key = self.keys.deprecation(name, version)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nomadflows.cli.ask import NoResultError, ask, find_component
+from nomadflows.cli.ask import NoResultError, ask
+from nomadflows.cli.component import named
 from nomadflows.cli.session import Session
 from nomadflows.model.errors import WaitTimeout
 from nomadflows.render.once import Question
@@ -58,7 +59,7 @@ def test_a_component_answers_fails_says_nothing_or_hangs(world: World, tmp_path:
     assert "failed: no such table: orders" in said
     # Nothing at all, and nothing in time
     session = Session()
-    component = find_component(session, name)
+    component = named(session, name)
     question = Question("selectModel", "ask", "lists")
     with pytest.raises(NoResultError, match="ended without a result"):
         ask(session, component, question, {"end": "nothing"})

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from nomadflows.cli.component import named
 from nomadflows.cli.root import run
 from nomadflows.cli.session import Session
 from nomadflows.model.component import ComponentVersion
+from nomadflows.model.errors import InputError, NotFound
 from nomadflows.model.states import Status
 
 TRIGGERS: dict[str, Any] = {"hear": {"title": "Hear", "type": "polling"}}
@@ -34,6 +36,7 @@ def session() -> Session:
         components=lambda: {name: list(found) for name, found in COMPONENTS.items()},
         component_versions=lambda name: COMPONENTS.get(name, []),
         deprecations=lambda name: MARKS if name == "shop" else {},
+        deprecated_versions=lambda: set(MARKS),
     )
     return made
 
@@ -57,6 +60,16 @@ def test_components_and_functions_are_marked(capsys, session):
     assert "action, deprecated" in capsys.readouterr().out
     versions = shown(capsys, session, "component", "versions", "shop")
     assert [row["deprecated"] for row in versions] == [None, MARKS["shop@1.0.0"]]
+
+
+def test_a_component_without_a_version_is_the_one_that_a_step_would_get(session):
+    session.store.deprecations = lambda _name: {"shop@1.1.0": {"why": "loses orders"}}
+    assert named(session, "shop").version == "1.0.0"
+    assert named(session, "shop@1.1.0").version == "1.1.0"
+    with pytest.raises(NotFound, match=r"shop has no version 2\.0\.0"):
+        named(session, "shop@2.0.0")
+    with pytest.raises(InputError, match="a version is missing"):
+        named(session, "shop@")
 
 
 def test_a_flow_file_with_something_deprecated_is_valid_and_warned_of(capsys, session, tmp_path: Path):

@@ -60,7 +60,7 @@ def test_at_the_beginning_it_is_told_with_its_place(tmp_path, capsys):
     file.write_text("flow: x\nsteps: [")
     session = Session()
     session.settings = SimpleNamespace(workspace="default")  # type: ignore[misc,assignment]
-    session.store = SimpleNamespace(components=dict)  # type: ignore[misc,assignment]
+    session.store = SimpleNamespace(components=dict, deprecated_versions=set)  # type: ignore[misc,assignment]
     assert run(["run", "--dev", str(file)], session) == 2
     said = capsys.readouterr().err
     assert f"{file}:2" in said

@@ -17,6 +17,11 @@ def test_the_layout_is_the_one_people_are_told():
     assert KEYS.snapshot(REF, "store") == "nomadflows/flows/default/orders/snapshots/store"
 
 
+def test_deprecated_versions_are_read_back_from_their_keys():
+    keys = [KEYS.component("sql", "1.2.0"), KEYS.deprecation("sql", "1.2.0"), KEYS.highest_component("sql")]
+    assert KEYS.deprecated([*keys, KEYS.deprecation("shop", "1.0.0-dev.1")]) == {"sql@1.2.0", "shop@1.0.0-dev.1"}
+
+
 def test_inbox_keys_name_their_flow_sort_by_time_and_never_meet():
     at = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
     key = KEYS.inbox_entry(REF, at)
