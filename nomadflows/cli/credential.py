@@ -17,6 +17,7 @@ import click
 from nomadflows.cli import output
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError
+from nomadflows.model.freshness import component_of
 from nomadflows.model.names import CREDENTIAL
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def delete(session: Session, name: str) -> None:
 def _used_by(session: Session, name: str) -> str:
     """The one component whose steps name the credential, in any version or draft of a flow."""
     found = {
-        str(step["use"]).partition(":")[0].partition("@")[0]
+        component_of(step)
         for record in session.store.flows(session.settings.workspace)
         for step in _steps(session, record)
         if step.get("credential") == name
@@ -153,7 +154,7 @@ def _steps(session: Session, record: FlowRecord) -> Iterator[dict[str, Any]]:
     """Of every published version and of the draft."""
     draft = session.store.draft(record.ref)
     published = [version["definition"] for version in session.store.versions(record.ref)]
-    for definition in (*published, draft.value if draft else {}):
+    for definition in (*published, draft.value["definition"] if draft else {}):
         yield from definition.get("steps", ())
 
 

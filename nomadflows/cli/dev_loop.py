@@ -25,6 +25,7 @@ from nomadflows.cli.wait import Goal, wait_for
 from nomadflows.folder import files_of
 from nomadflows.model.descriptor import dev_version
 from nomadflows.model.errors import InputError, NomadflowsError, Refused
+from nomadflows.model.freshness import component_of
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import Desired, WantedState, utc_now
 from nomadflows.packing import read_component
@@ -162,8 +163,7 @@ def folders_of(file: str) -> list[Path]:
         raise InputError(f"{file}: not YAML: {error}") from error
     steps = content.get("steps") if isinstance(content, dict) else None
     steps = steps if isinstance(steps, list) else []
-    uses = [str(step.get("use", "")) for step in steps if isinstance(step, dict)]
-    names = dict.fromkeys(use.partition(":")[0].partition("@")[0] for use in uses)
+    names = dict.fromkeys(component_of(step) for step in steps if isinstance(step, dict))
     beside = Path(file).absolute().parent
     return [
         folder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nomadflows.model.freshness import Behind, behind, drafted, newest, pins, used
+from nomadflows.model.freshness import Behind, behind, component_of, drafted, newest, pins, used
 
 if TYPE_CHECKING:
     from nomadflows.model.component import ComponentVersion
@@ -39,13 +39,12 @@ class Fresh:
 
     def deprecated_in(self, definition: Json) -> list[Behind]:
         """Steps of a definition that would start with something deprecated."""
-        names = {str(step.get("use", "")).partition(":")[0].partition("@")[0] for step in definition.get("steps", ())}
-        self._read(names)
-        taken = {name: best.ref for name in names if (best := newest(self._versions[name], self._marks))}
-        steps = {str(step["id"]): str(step.get("use", "")).partition(":")[0] for step in definition.get("steps", ())}
-        resolved = {step: taken.get(name, name) for step, name in steps.items()}
-        found = self._among(resolved, pins(definition), definition)
-        return [one for one in found if one.deprecated]
+        names = {str(step["id"]): component_of(step) for step in definition.get("steps", ())}
+        self._read(set(names.values()))
+        best = {name: newest(versions, self._marks) for name, versions in self._versions.items()}
+        pinned = pins(definition)
+        resolved = {step: found.ref if (found := best[name]) else name for step, name in names.items()} | pinned
+        return [one for one in self._among(resolved, pinned, definition) if one.deprecated]
 
     def _among(self, resolved: Mapping[str, str], pinned: Collection[str], definition: Json) -> list[Behind]:
         self._read({ref.partition("@")[0] for ref in resolved.values()})

@@ -51,7 +51,7 @@ def behind(
     functions: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Behind]:
     """Steps that do not work with the newest version, or with what is deprecated, in the order of `resolved` (step →
-    name@version). `functions`: step → trigger or action."""
+    name@version). `functions`: step → the function it runs."""
     found = []
     for step, ref in resolved.items():
         name, _, number = ref.partition("@")
@@ -85,8 +85,18 @@ def _mark_said(mark: Json | None) -> str:
     return str(mark.get("why") or "marked by " + str(mark.get("by") or "somebody"))
 
 
+def component_of(step: Json) -> str:
+    """The name of the component that a step of a definition uses, whatever version; "" if it names none."""
+    return _named(step).partition("@")[0]
+
+
+def _named(step: Json) -> str:
+    """Component, or component@version, as `use` has it."""
+    return str(step.get("use", "")).partition(":")[0]
+
+
 def used(definition: Json) -> dict[str, str]:
-    """step → trigger or action."""
+    """step → the function it runs."""
     return {str(step["id"]): str(step.get("use", "")).partition(":")[2] for step in definition.get("steps", ())}
 
 
@@ -95,30 +105,21 @@ def drafted(definition: Json, running: Mapping[str, str]) -> dict[str, str]:
     that is another component."""
     found = {}
     for step in definition.get("steps", ()):
-        component = str(step.get("use", "")).partition(":")[0]
-        ref = component if "@" in component else running.get(str(step["id"]), "")
-        if ref.partition("@")[0] == component.partition("@")[0]:
+        named = _named(step)
+        ref = named if "@" in named else running.get(str(step["id"]), "")
+        if ref.partition("@")[0] == component_of(step):
             found[str(step["id"])] = ref
     return found
 
 
 def pins(definition: Json) -> dict[str, str]:
     """step → name@version, of the steps of a definition that name a version."""
-    found = {}
-    for step in definition.get("steps", ()):
-        component = str(step.get("use", "")).partition(":")[0]
-        if "@" in component:
-            found[str(step["id"])] = component
-    return found
+    return {str(step["id"]): named for step in definition.get("steps", ()) if "@" in (named := _named(step))}
 
 
 def uses(definition: Json, name: str) -> list[str]:
     """The steps of a definition that use a component, whatever version."""
-    return [
-        str(step["id"])
-        for step in definition.get("steps", ())
-        if str(step.get("use", "")).partition(":")[0].partition("@")[0] == name
-    ]
+    return [str(step["id"]) for step in definition.get("steps", ()) if component_of(step) == name]
 
 
 def updated(definition: Json, outdated: Iterable[Behind]) -> Json:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from nomadflows.model.errors import Refused
+from nomadflows.model.freshness import component_of
 from nomadflows.model.states import FlowState
 from nomadflows.store.documents import FlowRecord
 from nomadflows.store.store import Store
@@ -27,7 +28,7 @@ def check_unused(store: Store, workspace: str, name: str) -> None:
 def _use(store: Store, record: FlowRecord, name: str, fetching: Collection[str]) -> str:
     for what, definition in _definitions(store, record):
         steps = definition.get("steps", ())
-        if any(step.get("credential") == name or _component(step) in fetching for step in steps):
+        if any(step.get("credential") == name or component_of(step) in fetching for step in steps):
             return what
     return ""
 
@@ -49,10 +50,6 @@ def _version(store: Store, record: FlowRecord, number: int, what: str) -> Iterat
     document = store.version(record.ref.version(number))
     if document is not None:
         yield what, document["definition"]
-
-
-def _component(step: dict[str, Any]) -> str:
-    return str(step.get("use", "")).partition(":")[0].partition("@")[0]
 
 
 def _fetched_by(store: Store, name: str) -> set[str]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from nomadflows.cli.credential import _used_by
 from nomadflows.cli.root import run
 from nomadflows.cli.session import Session
+from nomadflows.model.errors import InputError
+from nomadflows.model.names import FlowRef
 
 
 class FakeVault:
@@ -104,3 +109,25 @@ def test_list_shows_keys_only(session: Session, vault: FakeVault, capsys: pytest
     assert capsys.readouterr().out == "CREDENTIAL  KEYS\ndb          password, url\n"
     assert run(["credential", "list", "-o", "json"], session) == 0
     assert json.loads(capsys.readouterr().out) == [{"credential": "db", "keys": ["password", "url"]}]
+
+
+def naming(credential: str, use: str) -> dict[str, Any]:
+    return {"definition": {"flow": "orders", "steps": [{"id": "store", "use": use, "credential": credential}]}}
+
+
+@pytest.mark.parametrize("draft", [naming("db", "sql@1.0.0:upsert"), None])
+@pytest.mark.parametrize("version", [naming("db", "sql:upsert"), None])
+def test_who_checks_a_credential_is_found_in_versions_and_drafts(
+    session: Session, draft: dict[str, Any] | None, version: dict[str, Any] | None
+) -> None:
+    session.settings = SimpleNamespace(workspace="default")  # type: ignore[misc, assignment]
+    session.store = SimpleNamespace(  # type: ignore[misc, assignment]
+        flows=lambda _workspace: [SimpleNamespace(ref=FlowRef("default", "orders"))],
+        draft=lambda _ref: SimpleNamespace(value=draft) if draft else None,
+        versions=lambda _ref: [version] if version else [],
+    )
+    if draft or version:
+        assert _used_by(session, "db") == "sql"
+    else:
+        with pytest.raises(InputError, match="no flow uses it"):
+            _used_by(session, "db")
