@@ -96,7 +96,6 @@ class Settings:
     kv_prefix: str = "nomadflows"  # in Consul
     kv_mount: str = "nomadflows"  # in Vault
     vault_auth_mount: str = "jwt-nomad"
-    vault_auth_role: str = ""  # reserved for controllers that log in by workload identity
     step_driver: str = "raw_exec"
     step_python: str = sys.executable
     builtin_image: str = ""  # image in which the built-in components run; "": they run by step_driver

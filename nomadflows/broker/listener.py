@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pika
 import pika.exceptions
@@ -30,7 +30,6 @@ _TURN_S: Final = 1.0  # how long the event loop runs before it looks whether it 
 _JOIN_S: Final = 5.0
 
 WakeCallback = Callable[[str, str], object]
-SnapshotKind = Literal["snapshot", "updateSnapshot"]
 SnapshotCallback = Callable[[VersionRef, str, str, dict[str, Any], Mapping[str, Any]], object]
 
 

@@ -123,10 +123,6 @@ class Topology:
     def queues(self) -> tuple[Queue, ...]:
         return self.step_queues + self.rebound_queues + self.flow_queues
 
-    @property
-    def size(self) -> int:
-        return len(self.all_exchanges) + len(self.queues) + len(self.bindings)
-
 
 def arguments(table: Mapping[str, Any]) -> Arguments:
     """An argument table as comparable data."""

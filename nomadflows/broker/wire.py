@@ -39,15 +39,6 @@ class Outgoing(NamedTuple):
     headers: Headers
 
 
-class ErrorRecord(NamedTuple):
-    """What a step says about a message it failed on."""
-
-    name: str
-    message: str
-    stack: str
-    input: Json | None  # the whole incoming message; None for an error at start
-
-
 class Reply(NamedTuple):
     """An HTTP answer made by a flow, whichever of the three shapes it came in."""
 
@@ -326,16 +317,9 @@ def error_body(crypto: Crypto, error: Json, failed_input: Json | None) -> bytes:
     return to_json(members)
 
 
-def decode_error(crypto: Crypto, body: bytes) -> ErrorRecord:
-    """Inverse of `error_body`. WireError if the record cannot be read."""
-    error, failed_input = decode_error_members(crypto, body)
-    return ErrorRecord(
-        str(error.get("name", "Error")), str(error.get("message", "")), str(error.get("stack", "")), failed_input
-    )
-
-
 def decode_error_members(crypto: Crypto, body: bytes) -> tuple[Json, Json | None]:
-    """The two objects of an error record as they were written."""
+    """The two objects of an error record as they were written: the error, and the whole message that the step failed on,
+    None for an error at start. Inverse of `error_body`; WireError if the record cannot be read."""
     try:
         members = json.loads(body)
         error = decrypt_json(crypto, members["error"].encode(), 1)

@@ -1,4 +1,4 @@
-"""The four commands on a stack: bring it up, take it down, say how it is, delete it."""
+"""The commands on a stack: bring it up, take it down, say how it is, delete it, get its servers' programs."""
 
 from __future__ import annotations
 
@@ -109,9 +109,6 @@ class Stack:
     def addresses(self) -> assemble.Addresses | None:
         plan = load_plan(self.layout)
         return assemble.addresses(plan) if plan else None
-
-    def plan(self) -> StackPlan | None:
-        return load_plan(self.layout)
 
     def _programs(self, running: Running, report: Report) -> Mapping[str, str]:
         source = binaries.Source(self.cache)

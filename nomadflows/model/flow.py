@@ -6,8 +6,6 @@ way its author wrote it, defaults left out, so that a field added by a later rel
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from typing import Annotated, Any, Final, Literal
 
@@ -377,11 +375,6 @@ class FlowDefinition(_Shape):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError("\n".join(str(p) for p in shape_problems(cls, error, data))) from error
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON, in hex: equal definitions, equal digests."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _no_step(step_id: str) -> StepDefinition:

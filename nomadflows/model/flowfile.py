@@ -15,10 +15,7 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.flow import FlowDefinition, StepDefinition
 from nomadflows.model.flowcheck import UNREADABLE, Components
 from nomadflows.model.problems import Path, Problem, shape_problems, shown
-from nomadflows.model.schema import schema
 from nomadflows.model.yamltree import Node, YamlError, parse_yaml
-
-__all__ = ["FlowFileError", "examine", "parse_flow_file", "schema"]
 
 _MOST_SHOWN: Final = 50
 

@@ -23,7 +23,6 @@ from nomadflows.render.process import question as program
 from nomadflows.render.site import Site
 
 _TEMPLATE: Final = "once.nomad.hcl.j2"
-SHUTDOWN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import requests
 
 from nomadflows.model.errors import Conflict, NotFound, ServerRefused, ServerUnreachable
 from nomadflows.model.names import FlowRef, VersionRef
-from nomadflows.vault.policy import checked_credential_path, jwt_config, policy_text, role
+from nomadflows.vault.policy import checked_credential_path, policy_text, role
 from nomadflows.vault.secrets import FlowSecret, VersionSecret
 
 Json = dict[str, Any]
@@ -77,24 +77,6 @@ class Vault:
             if not lookup.get("renewable"):
                 return float(lookup["ttl"]) if lookup.get("ttl") else None
             return float(self._client.auth.token.renew_self()["auth"]["lease_duration"])
-
-    def ensure_mounts(self, jwks_url: str) -> None:
-        """What nomadflows needs of a vault, made where it is missing: the KV store, and the JWT auth that lets the
-        workload identities of the Nomad with these keys log in. Needs an administrator's token."""
-        with self._errors(f"sys/mounts/{self._mount}"):
-            if f"{self._mount}/" not in self._client.sys.list_mounted_secrets_engines()["data"]:
-                self._client.sys.enable_secrets_engine(
-                    "kv",
-                    path=self._mount,
-                    options={"version": "2"},
-                    description="nomadflows credentials and flow secrets",
-                )
-        config, wanted = f"auth/{self._auth}/config", jwt_config(jwks_url)
-        with self._errors(config):
-            if f"{self._auth}/" not in self._client.sys.list_auth_methods()["data"]:
-                self._client.sys.enable_auth_method("jwt", path=self._auth, description="workload identities of Nomad")
-            if not self._holds(config, wanted):
-                self._client.write_data(config, data=wanted)
 
     # ── flows and versions ────────────────────────────────────────────────────────────────────────────────
 

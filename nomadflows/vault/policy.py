@@ -42,11 +42,6 @@ def policy_text(version: VersionRef, credentials: Iterable[str], mount: str) -> 
     )
 
 
-def jwt_config(jwks_url: str) -> Json:
-    """Of the auth mount: whose signatures it accepts."""
-    return {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256", "EdDSA"]}
-
-
 def role(version: VersionRef) -> Json:
     """Only this Nomad job, and the one of its shutdown hook, in this namespace, may log in by it. The token is for one read at a process's start;
     Nomad renews it as long as the process lives."""

@@ -105,6 +105,15 @@ class Received(NamedTuple):
         return self.properties.headers
 
 
+class ErrorRecord(NamedTuple):
+    """What a step says about a message it failed on."""
+
+    name: str
+    message: str
+    stack: str
+    input: Json | None  # the whole incoming message; None for an error at start
+
+
 class Harness:
     """A component from source text, its queues, its process."""
 
@@ -243,8 +252,12 @@ class Harness:
     def decoded(self, message: Received) -> Json:
         return wire.decode(self.crypto, message.body, message.headers)
 
-    def error(self) -> wire.ErrorRecord:
-        return wire.decode_error(self.crypto, self.receive("error")[0].body)
+    def error(self) -> ErrorRecord:
+        return self.error_in(self.receive("error")[0])
+
+    def error_in(self, record: Received) -> ErrorRecord:
+        error, failed_on = wire.decode_error_members(self.crypto, record.body)
+        return ErrorRecord(*(str(error.get(name, "")) for name in ("name", "message", "stack")), failed_on)
 
     def settled(self, seconds: float = 10) -> None:
         """Nothing ready or unacknowledged in the step's queue."""

@@ -23,7 +23,7 @@ def test_an_error_is_a_record_and_a_dead_letter(harness: Harness):
     harness.start()
     sent = harness.send({"n": 1}, passthrough={"a": {}})
     (record,) = harness.receive("error")
-    error = wire.decode_error(harness.crypto, record.body)
+    error = harness.error_in(record)
     assert (error.name, error.message) == ("KeyError", "'lost'")
     assert "under_test.py" in error.stack
     # the input as it came, not as the component left it
@@ -140,7 +140,7 @@ def test_an_error_at_start_is_told_and_ends_the_process(harness: Harness, source
     harness.component(source)
     step = harness.start(ready=False)
     (record,) = harness.receive("error")
-    assert message in wire.decode_error(harness.crypto, record.body).message
+    assert message in harness.error_in(record).message
     assert set(record.headers) == {
         "execId", "taskId", "workspaceId", "containerId", "userId", "stepId", "compId", "function", "messageId",
     }  # fmt: skip

@@ -7,7 +7,6 @@ import signal
 
 import pytest
 
-from nomadflows.broker import wire
 from tests.stack.runtime.harness import NodeHarness, until
 
 ECHO = "exports.process = async msg => msg;"
@@ -101,7 +100,7 @@ def test_an_error_at_start_is_told_and_ends_the_process(
         node.env = {"LISTEN_MESSAGES_ON": queue}
     step = node.start(ready=False)
     (record,) = node.receive("error")
-    assert message in wire.decode_error(node.crypto, record.body).message
+    assert message in node.error_in(record).message
     assert {"execId", "taskId", "stepId", "messageId"} <= set(record.headers)
     assert step.wait(10) == 1
 

@@ -138,22 +138,6 @@ def test_without_permission_it_says_where_and_what_to_do(stack: Settings, worksp
     assert "swordfish" not in str(caught.value)
 
 
-def test_mounts_are_made_where_they_are_missing(stack: Settings, bare: hvac.Client, workspace: str) -> None:
-    own = Vault(stack.vault_addr, stack.vault_token, mount=workspace, auth_mount=f"jwt-{workspace}")
-    try:
-        for _ in range(2):
-            own.ensure_mounts(f"{stack.nomad_addr}/.well-known/jwks.json")
-        own.set_credential(workspace, "crm", {"a": "b"})
-        version = VersionRef(workspace, "orders", 1)
-        own.version_secret(version)
-        own.ensure_role(version, ["crm"])
-        assert not own.role_differs(version, ["crm"])
-        own.delete_version(version)
-    finally:
-        bare.sys.disable_secrets_engine(workspace)
-        bare.sys.disable_auth_method(f"jwt-{workspace}")
-
-
 def test_the_server_tells_its_version_and_a_token_is_renewed(vault: Vault, stack: Settings, bare: hvac.Client) -> None:
     assert vault.version()[0].isdigit()
     assert vault.renew_own_token() is None, "a root token never ends"

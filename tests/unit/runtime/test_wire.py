@@ -79,12 +79,12 @@ def test_a_retry_keeps_the_execution_and_gets_a_new_id():
 
 
 def test_an_error_record_reads_back():
-    body = wire.error_body(CRYPTO, {"name": "E", "message": "m", "stack": "s"}, {"body": {"a": 1}})
-    assert wire.decode_error(CRYPTO, body) == wire.ErrorRecord("E", "m", "s", {"body": {"a": 1}})
-    body = wire.error_body(CRYPTO, {"name": "E", "message": "m", "stack": "s"}, None)
-    assert wire.decode_error(CRYPTO, body).input is None
+    error = {"name": "E", "message": "m", "stack": "s"}
+    for failed_on in ({"body": {"a": 1}}, None):
+        body = wire.error_body(CRYPTO, error, failed_on)
+        assert wire.decode_error_members(CRYPTO, body) == (error, failed_on)
     with pytest.raises(wire.WireError):
-        wire.decode_error(CRYPTO, b'{"error": 3}')
+        wire.decode_error_members(CRYPTO, b'{"error": 3}')
 
 
 def test_the_three_shapes_of_a_reply():
