@@ -8,26 +8,19 @@ import structlog
 import uvicorn
 
 from nomadflows.gateway.application import Gateway
+from nomadflows.gateway.bind import host_and_port
 from nomadflows.gateway.connection import Connection
 from nomadflows.model.errors import InputError
 from nomadflows.settings import Settings
 
 log = structlog.get_logger()
 
-_GRACE_S: Final = 65  # a caller may wait a minute for its flow's answer
-
-
-def address(settings: Settings) -> tuple[str, int]:
-    """Where to listen. InputError if the setting makes no sense."""
-    host, _, port = settings.gateway_bind.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"gateway_bind: expected host:port, not {settings.gateway_bind!r}")
-    return host.strip("[]"), int(port)
+_GRACE_S: Final = 65  # a caller waits a minute for its flow's answer, unless the flow says longer
 
 
 def server(settings: Settings) -> uvicorn.Server:
-    """Takes uvloop if it is there."""
-    host, port = address(settings)
+    """Takes uvloop if it is there. InputError if the address to listen on makes no sense."""
+    host, port = host_and_port("gateway_bind", settings.gateway_bind)
     application: Any = Gateway(settings)
     return uvicorn.Server(
         uvicorn.Config(

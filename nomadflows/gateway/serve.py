@@ -13,9 +13,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from nomadflows.clients import per_thread
+from nomadflows.gateway.bind import host_and_port
 from nomadflows.gateway.connection import Connection
 from nomadflows.gateway.step_routes import object_store, step_routes
-from nomadflows.model.errors import InputError
 from nomadflows.objects.store import ObjectStore
 from nomadflows.settings import Settings
 
@@ -31,12 +31,10 @@ def serve_component_api(settings: Settings, stop: threading.Event, also: Sequenc
 
     A port that another process of this host holds is waited for: it is free once that one ends.
     """
-    host, _, port = settings.component_api_bind.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"component_api_bind: expected host:port, not {settings.component_api_bind!r}")
+    host, port = host_and_port("component_api_bind", settings.component_api_bind)
     app = Starlette(routes=[*step_routes(settings, per_thread(settings)), *also])
     config = uvicorn.Config(
-        app, host=host, port=int(port), http=Connection, ws="none", log_config=None, access_log=False, lifespan="off"
+        app, host=host, port=port, http=Connection, ws="none", log_config=None, access_log=False, lifespan="off"
     )
     sweep = (object_store(settings), stop)
     threading.Thread(target=_keep_sweeping, args=sweep, name="object-sweep", daemon=True).start()
@@ -74,7 +72,10 @@ def _bound(host: str, port: int, stop: threading.Event) -> socket.socket | None:
         except OSError as error:
             if not told:
                 log.info(
-                    "the component API's address is taken; waiting for it", host=host, port=port, error=error.strerror
+                    "the component API's address cannot be had yet; waiting for it",
+                    host=host,
+                    port=port,
+                    error=error.strerror,
                 )
             told = True
             stop.wait(_PAUSE_S)
