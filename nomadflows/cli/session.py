@@ -1,6 +1,6 @@
 """What one run of the command line shares: the options given anywhere in it, the settings, the servers.
 
-A server's client is imported and made when a command first asks for it, so a command pays for what it uses.
+A server's client is made when a command first asks for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nomadflows import clients
 from nomadflows.model.errors import InputError
 from nomadflows.model.names import FLOW, WORKSPACE, FlowRef
 
@@ -49,38 +50,19 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        from nomadflows.store.store import Store
-
-        s = self.settings
-        return Store(s.consul_addr, s.consul_token, prefix=s.kv_prefix, cacert=s.consul_cacert, timeout=s.timeout)
+        return clients.consul(self.settings)
 
     @cached_property
     def nomad(self) -> Nomad:
-        from nomadflows.cluster.client import Nomad
-
-        s = self.settings
-        return Nomad(s.nomad_addr, s.nomad_token, cacert=s.nomad_cacert, timeout=s.timeout)
+        return clients.nomad(self.settings)
 
     @cached_property
     def broker(self) -> Broker:
-        from nomadflows.broker.broker import Broker
-
-        s = self.settings
-        return Broker(s.amqp_uri, s.rabbitmq_api, timeout=s.timeout)
+        return clients.rabbitmq(self.settings)
 
     @cached_property
     def vault(self) -> Vault:
-        from nomadflows.vault.client import Vault
-
-        s = self.settings
-        return Vault(
-            s.vault_addr,
-            s.vault_token,
-            mount=s.kv_mount,
-            auth_mount=s.vault_auth_mount,
-            cacert=s.vault_cacert,
-            timeout=s.timeout,
-        )
+        return clients.vault(self.settings)
 
     @cached_property
     def user(self) -> str:
