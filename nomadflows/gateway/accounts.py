@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from nomadflows.gateway import oauth2
 from nomadflows.gateway.oauth2 import TokenRequest
+from nomadflows.model.component import CREDENTIAL_BY_FILE
 from nomadflows.model.errors import InputError, NotFound
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
@@ -19,9 +20,6 @@ from nomadflows.vault.client import Vault
 
 Json = dict[str, Any]
 
-# Node's library reads its configuration from the API alone. A Python step has the credential in a file that
-# Nomad's client rendered for it, so its credential never passes through here.
-CREDENTIAL_BY_API: Final = frozenset({"node", "image"})
 _TURN_S: Final = 1.5 * oauth2.LIMIT_S
 
 
@@ -40,9 +38,9 @@ class Accounts:
         """
         if not step.credential:
             return step.config
-        named = {"_account": step.credential, "secretId": step.credential}
-        if language not in CREDENTIAL_BY_API:
+        if language in CREDENTIAL_BY_FILE:
             return {**step.config, "_account": step.credential}
+        named = {"_account": step.credential, "secretId": step.credential}
         return {**step.config, **self._read(version, step.credential), **named}
 
     def of_question(self, version: VersionRef) -> Collection[str] | None:

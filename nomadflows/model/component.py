@@ -21,6 +21,10 @@ MEMORY_MIB: Final = Amount(256, 16, 4_096)
 CPU_MHZ: Final = Amount(100, 10, 100_000)
 AMOUNTS: Final = {"memory": MEMORY_MIB, "cpu": CPU_MHZ}  # members of a descriptor's and a step's `resources`
 
+# Languages whose step library reads its credential in a file that Nomad's client renders. The others, Node's library and
+# what an image starts, ask the component API for all of their configuration, the credential's members included.
+CREDENTIAL_BY_FILE: Final = frozenset({"python"})
+
 
 @dataclass(frozen=True, slots=True)
 class ComponentVersion:
@@ -32,7 +36,7 @@ class ComponentVersion:
     descriptor: Json = field(default_factory=dict)  # component.json as deployed
     location: Json = field(
         default_factory=dict
-    )  # {"path": …} | {"builtin": name} | {"artifact": url, …} | {"image": ref}
+    )  # {"builtin": name} | {"artifact": sha256, …} | {"image": ref, …} | {"path": folder}: of tests and benches
     digest: str = ""
     at: str = ""
     hooks: tuple[str, ...] = ()  # functions with a start-up or a shutdown hook

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from nomadflows.model import names
-from nomadflows.model.component import ComponentVersion
+from nomadflows.model.component import CREDENTIAL_BY_FILE, ComponentVersion
 from nomadflows.model.graph import RunStep, fed_by
 from nomadflows.model.names import VersionRef
 from nomadflows.render.escape import Runtime
@@ -19,7 +19,6 @@ from nomadflows.render.site import Site
 
 CREDENTIAL_FILE: Final = "${NOMAD_SECRETS_DIR}/credential.json"
 SILENT: Final = {"ELASTICIO_NO_ERROR_REPLIES": "true"}
-CREDENTIAL_BY_FILE: Final = frozenset({"python"})  # Node's library reads no file: it asks the component API
 
 # Same for every step. The broker may be away for long: a step tries for ever, Nomad need not restart it.
 _FIXED: Final[dict[str, str]] = {

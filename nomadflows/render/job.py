@@ -15,12 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from nomadflows.builtin import data_dir
 from nomadflows.model import names
-from nomadflows.model.component import ComponentVersion
+from nomadflows.model.component import CREDENTIAL_BY_FILE, ComponentVersion
 from nomadflows.model.errors import InputError
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import Kind
-from nomadflows.render.env import CREDENTIAL_BY_FILE, SILENT, silent_steps, step_env
+from nomadflows.render.env import SILENT, silent_steps, step_env
 from nomadflows.render.escape import Name, Shown, hcl
 from nomadflows.render.process import Launch, check_network, launch
 from nomadflows.render.site import Site
@@ -72,8 +72,6 @@ def _group(
 ) -> dict[str, Any]:
     start = launch(component, site)
     env = {**step_env(version, step, component, site, start.component_dir), **more, **start.fetched}
-    by_file = step.credential and component.language in CREDENTIAL_BY_FILE
-    credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return {
         "id": step.id,
         "title": f"{step.kind} {component.ref}:{step.function}",
@@ -81,11 +79,18 @@ def _group(
         "memory": step.memory or component.amount("memory"),
         "cpu": step.cpu or component.amount("cpu"),
         "hooks": step.kind == "trigger" and step.function in component.hooks,
-        "credential": secret_of(site, credential) if credential else "",
+        "credential": credential_secret(version, step, component, site),
         "env": [(Name(name, max(map(len, env))), value) for name, value in env.items()],
         "variables": secret_variables(version, step, site),
         **process_values(version, start, site),
     }
+
+
+def credential_secret(version: VersionRef, step: RunStep, component: ComponentVersion, site: Site) -> str:
+    """The secret of the credential that a step reads in a file; "": it has none, or asks the component API for it."""
+    if not step.credential or component.language not in CREDENTIAL_BY_FILE:
+        return ""
+    return secret_of(site, names.credential_path(version.workspace, step.credential))
 
 
 def secret_variables(version: VersionRef, step: RunStep, site: Site) -> dict[str, Any]:

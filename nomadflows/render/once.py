@@ -11,13 +11,20 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from nomadflows.model import names
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.graph import RunStep
 from nomadflows.model.names import VersionRef
-from nomadflows.render.env import CREDENTIAL_BY_FILE, step_env
+from nomadflows.render.env import step_env
 from nomadflows.render.escape import Name, Runtime, Shown
-from nomadflows.render.job import check_names, object_token, process_values, secret_of, secret_variables, template
+from nomadflows.render.job import (
+    check_names,
+    credential_secret,
+    object_token,
+    process_values,
+    secret_of,
+    secret_variables,
+    template,
+)
 from nomadflows.render.process import launch
 from nomadflows.render.process import question as program
 from nomadflows.render.site import Site
@@ -50,8 +57,6 @@ def render_shutdown(version: VersionRef, step: RunStep, component: ComponentVers
     start = launch(component, site)
     env = step_env(version, step, component, site, start.component_dir)
     env |= {"ELASTICIO_HOOK_SHUTDOWN": "1", **start.fetched}
-    by_file = step.credential and component.language in CREDENTIAL_BY_FILE
-    credential = names.credential_path(version.workspace, step.credential or "") if by_file else ""
     return _render(
         version,
         version.shutdown_job,
@@ -60,7 +65,7 @@ def render_shutdown(version: VersionRef, step: RunStep, component: ComponentVers
         description=Shown(f"Shutdown hook of {component.ref}:{step.function} in the flow {version.ref}"),
         memory=step.memory or component.amount("memory"),
         cpu=step.cpu or component.amount("cpu"),
-        credential=secret_of(site, credential) if credential else "",
+        credential=credential_secret(version, step, component, site),
         configured=False,
         step={**process_values(version, start, site), "variables": secret_variables(version, step, site)},
     )

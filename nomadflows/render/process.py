@@ -15,6 +15,7 @@ from typing import Final
 from nomadflows.artifact.needs import NODE_CHECK
 from nomadflows.artifact.needs import VARIABLE as NEEDS
 from nomadflows.model.component import ComponentVersion
+from nomadflows.model.descriptor import SAILOR
 from nomadflows.model.errors import InputError
 from nomadflows.render.escape import Runtime
 from nomadflows.render.site import Site
@@ -27,7 +28,7 @@ _FETCH: Final = '[ -d "$NOMADFLOWS_COMPONENT_DIR" ] || "$0" -m nomadflows.artifa
 _FORGET: Final = "unset NOMADFLOWS_ARTIFACT_AUTHORIZATION; "  # the node's, for fetching
 _ENTER: Final = 'cd "$NOMADFLOWS_COMPONENT_DIR" || exit; '
 _GO: Final = 'exec "$@"'
-_LIBRARY: Final = "node_modules/elasticio-sailor-nodejs"
+_LIBRARY: Final = f"node_modules/{SAILOR}"
 _BUILTINS_OF_IMAGE: Final = "/opt/nomadflows/components"  # where an image that holds the built-in components has them
 _IMAGE: Final = re.compile(
     r"sha256:[0-9a-f]{64}"  # one that is only on its machine, by its id
