@@ -8,12 +8,13 @@ from collections.abc import Callable
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from nomadflows.artifact.archive import HostileError
 from nomadflows.artifact.shelf import SUFFIX, Shelf, TooLargeError
 from nomadflows.artifact.signature import HEADER, is_signed
+from nomadflows.gateway.step_errors import error_answer
 from nomadflows.model.errors import ServerUnreachable
 from nomadflows.vault.client import Vault
 
@@ -36,7 +37,7 @@ class Artifacts:
     async def _get(self, request: Request) -> Response:
         path = self._shelf.path(request.path_params["sha256"])
         if path is None:
-            return _problem(404, "there is no such component")
+            return error_answer(404, "there is no such component")
         return FileResponse(path, media_type="application/gzip", headers={"Cache-Control": "public, immutable"})
 
     async def _put(self, request: Request) -> Response:
@@ -49,9 +50,9 @@ class Artifacts:
                     file.write(chunk)
                 await run_in_threadpool(file.keep)
         except TooLargeError as error:
-            return _problem(413, str(error))
+            return error_answer(413, str(error))
         except HostileError as error:
-            return _problem(422, str(error))
+            return error_answer(422, str(error))
         log.info("a component was stored", sha256=sha256)
         return Response(status_code=201)
 
@@ -67,11 +68,7 @@ class Artifacts:
             key = self._vault().artifact_key()
         except ServerUnreachable as error:
             log.warning("a component could not be stored", error=error.message)
-            return _problem(503, "Vault cannot be reached")
+            return error_answer(503, "Vault cannot be reached")
         if is_signed(key, request.method, request.path_params["sha256"], header, time.time()):
             return None
-        return _problem(401, "the signature is not that of the key in Vault, or is some minutes old")
-
-
-def _problem(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=status)
+        return error_answer(401, "the signature is not that of the key in Vault, or is some minutes old")

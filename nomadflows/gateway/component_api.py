@@ -26,6 +26,7 @@ from nomadflows.gateway import calls, startup_state
 from nomadflows.gateway.accounts import Accounts, keys_of
 from nomadflows.gateway.addresses import Addresses
 from nomadflows.gateway.identity import Identity
+from nomadflows.gateway.step_errors import error_answer
 from nomadflows.model.errors import Conflict, InputError, NomadflowsError, NotFound, ServerRefused, ServerUnreachable
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import RunStep, expand
@@ -101,7 +102,7 @@ class ComponentApi:
             try:
                 body = await _body(request)
             except TooLargeError:
-                return _problem(413, f"a body may have {_LARGEST_BODY} bytes")
+                return error_answer(413, f"a body may have {_LARGEST_BODY} bytes")
             return await run_in_threadpool(self._answer, handler, request, body)
 
         typed: Callable[[Request], Awaitable[Response]] = endpoint
@@ -114,32 +115,32 @@ class ComponentApi:
                 return Response(status_code=401, headers={"WWW-Authenticate": 'Basic realm="nomadflows"'})
             params = request.path_params
             if params.get("workspace", version.workspace) != version.workspace:
-                return _problem(403, "this key belongs to another workspace")
+                return error_answer(403, "this key belongs to another workspace")
             return handler(version, request, body)
         except NotFound as error:
-            return _problem(404, error.message)
+            return error_answer(404, error.message)
         except Conflict:
-            return _problem(409, "it exists already")
+            return error_answer(409, "it exists already")
         except InputError as error:
-            return _problem(400, error.message)
+            return error_answer(400, error.message)
         except ServerRefused as error:
             log.warning("a step could not be answered", error=error.message)
-            return _problem(500, f"{error.server} refused")
+            return error_answer(500, f"{error.server} refused")
         except ServerUnreachable as error:
             log.warning("a step was told to come back", error=error.message)
-            return _problem(503, f"{error.server} cannot be reached")
+            return error_answer(503, f"{error.server} cannot be reached")
         except NomadflowsError as error:
             log.warning("a step could not be answered", error=error.message)
-            return _problem(500, error.message)
+            return error_answer(500, error.message)
 
     # ── the step object ───────────────────────────────────────────────────────────────────────────────────
 
     def _step(self, version: VersionRef, request: Request, _body: bytes) -> Response:
         if request.path_params["flow"] != version.flow:
-            return _problem(403, "this key belongs to another flow")
+            return error_answer(403, "this key belongs to another flow")
         step = self._steps_of(version).get(request.path_params["step"])
         if step is None:
-            return _problem(404, f"version {version.number} has no step {request.path_params['step']}")
+            return error_answer(404, f"version {version.number} has no step {request.path_params['step']}")
         config = (
             self._accounts.config_of(version, step, self._language(version, step)) if step.credential else step.config
         )
@@ -221,7 +222,7 @@ class ComponentApi:
 
     def _keep_result(self, version: VersionRef, request: Request, body: bytes) -> Response:
         if request.path_params["call"] != version.flow:
-            return _problem(403, "this key belongs to another call")
+            return error_answer(403, "this key belongs to another call")
         calls.keep(self._store(), version, body)
         return JSONResponse({})
 
@@ -231,7 +232,7 @@ class ComponentApi:
         try:
             keys = keys_of(json.loads(body))
         except ValueError:
-            return _problem(400, "the body is not JSON")
+            return error_answer(400, "the body is not JSON")
         name = request.path_params["name"]
         self._accounts.update(version, self._credentials_of(version), name, keys)
         log.info("a component updated its credential", version=str(version), credential=name)
@@ -278,9 +279,9 @@ class ComponentApi:
         try:
             ref = FlowRef.parse(f"{version.workspace}/{request.path_params['flow']}")
         except ValueError:
-            return _problem(404, "there is no such flow")
+            return error_answer(404, "there is no such flow")
         record = self._store().flow(ref)
-        return JSONResponse({"data": _resource(record)}) if record else _problem(404, "there is no such flow")
+        return JSONResponse({"data": _resource(record)}) if record else error_answer(404, "there is no such flow")
 
 
 async def _body(request: Request) -> bytes:
@@ -311,7 +312,3 @@ def _resource(record: FlowRecord) -> dict[str, Any]:
     status = record.status.value
     attributes = {"name": record.ref.flow, "status": status.state.value.lower(), "type": record.meta.value.kind.value}
     return {"id": record.ref.flow, "type": "flow", "attributes": attributes}
-
-
-def _problem(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=status)

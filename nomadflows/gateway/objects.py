@@ -28,6 +28,7 @@ from starlette.routing import Route
 from nomadflows.broker.wire import new_id
 from nomadflows.gateway.addresses import Addresses
 from nomadflows.gateway.identity import Identity
+from nomadflows.gateway.step_errors import error_answer
 from nomadflows.model.errors import NomadflowsError, ServerUnreachable
 from nomadflows.objects.signature import Object
 from nomadflows.objects.store import MOST_LABELS, Facts, Found, ObjectStore, TooLargeError
@@ -77,20 +78,20 @@ class Objects:
                 owner = await run_in_threadpool(self._owner, request)
                 return await handler(request, owner)
             except Refusal as refusal:
-                return _problem(refusal.status, str(refusal))
+                return error_answer(refusal.status, str(refusal))
             except TooLargeError as error:
-                return _problem(413, str(error))
+                return error_answer(413, str(error))
             except ClientDisconnect:
-                return _problem(400, "the object did not arrive whole")
+                return error_answer(400, "the object did not arrive whole")
             except ServerUnreachable as error:
                 log.warning("an object could not be given or taken", error=error.message)
-                return _problem(503, f"{error.server} cannot be reached")
+                return error_answer(503, f"{error.server} cannot be reached")
             except NomadflowsError as error:
                 log.warning("an object could not be given or taken", error=error.message)
-                return _problem(500, error.message)
+                return error_answer(500, error.message)
             except OSError as error:
                 log.error("the folder of objects cannot be used", error=error.strerror)  # noqa: TRY400 - says it all
-                return _problem(507, f"the folder of objects cannot be used: {error.strerror}")
+                return error_answer(507, f"the folder of objects cannot be used: {error.strerror}")
 
         return Route(path, endpoint, methods=[method])
 
@@ -217,7 +218,3 @@ def _described(found: Found) -> Json:
         "query": dict(facts.labels),
         "meta": dict(facts.notes),
     }
-
-
-def _problem(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=status)

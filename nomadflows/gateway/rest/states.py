@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from nomadflows.gateway.rest.flow_resource import Flow, flow_of
-from nomadflows.gateway.rest.flows import FLOW
+from nomadflows.gateway.rest.flow_resource import Flow
+from nomadflows.gateway.rest.flows import FLOW, shown
 from nomadflows.gateway.rest.operation import Call, Handler, Operation
 from nomadflows.gateway.rest.shapes import One, Order, Shape
 from nomadflows.model.roles import Right
@@ -30,35 +30,31 @@ class Resume(Reason):
 
 def start(call: Call) -> One[Flow]:
     requests.start(call.store, call.ref, by=call.by, **_said(call))
-    return _flow(call)
+    return shown(call, call.ref)
 
 
 def stop(call: Call) -> One[Flow]:
     requests.stop(call.store, call.ref, by=call.by, **_said(call))
-    return _flow(call)
+    return shown(call, call.ref)
 
 
 def suspend(call: Call) -> One[Flow]:
     requests.suspend(call.store, call.ref, by=call.by, **_said(call))
-    return _flow(call)
+    return shown(call, call.ref)
 
 
 def resume(call: Call) -> One[Flow]:
     requests.resume(call.store, call.ref, by=call.by, **_said(call))
-    return _flow(call)
+    return shown(call, call.ref)
 
 
 def run_now(call: Call) -> One[Flow]:
     requests.run_now(call.store, call.ref, by=call.by)
-    return _flow(call)
+    return shown(call, call.ref)
 
 
 def _said(call: Call) -> dict[str, Any]:
     return {} if call.body is None else call.body.data.attributes.model_dump()
-
-
-def _flow(call: Call) -> One[Flow]:
-    return One(data=flow_of(requests.existing(call.store, call.ref)))
 
 
 def _verb(verb: str, summary: str, handler: Handler, takes: type[Shape] | None) -> Operation:
