@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nomadflows.builtin import data_dir
 from nomadflows.devstack.release import Report
 
 
@@ -31,12 +32,8 @@ CONSUL = GoModule("consul", "github.com/hashicorp/consul")
 
 
 def sources(product: str) -> Path:
-    """The folder with the pinned go.mod: of the checkout, else the copy inside the installed package."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package.parent / "servers" / product, package / "_data" / "servers" / product):
-        if (folder / "go.mod").is_file():
-            return folder
-    raise BuildUnavailable(f"no pinned modules for {product}")
+    """The folder with the pinned go.mod."""
+    return data_dir("servers") / product
 
 
 def build(module: GoModule, target: Path, report: Report) -> None:
