@@ -21,7 +21,7 @@ from pydantic import (
 from nomadflows.model import environment, names, schedule
 from nomadflows.model.component import CPU_MHZ, MEMORY_MIB
 from nomadflows.model.errors import InputError
-from nomadflows.model.limits import FIELDS
+from nomadflows.model.limits import BYTES, FIELDS, MESSAGES
 from nomadflows.model.problems import Allowed, shape_problems, shown
 from nomadflows.model.states import Kind
 from nomadflows.model.units import Duration, Size
@@ -105,13 +105,13 @@ class Limits(_Shape):
     """How much may wait in the flow, and for how long the controller waits for it."""
 
     messages: Annotated[int, Allowed("a whole number from 1 to 10000000")] = Field(
-        default=75_000,
+        default=MESSAGES,
         ge=1,
         le=10_000_000,
         description="Messages one step's queue holds; beyond 80 % the flow may be suspended.",
     )
     bytes: Annotated[Size, Allowed("a whole number of bytes, or text like 200MiB, from 1MiB to 10GiB")] = Field(
-        default=209_715_200,
+        default=BYTES,
         ge=1024**2,
         le=10 * 1024**3,
         description="Bytes one step's queue holds; a number, or 200MiB.",

@@ -16,14 +16,16 @@ Json = dict[str, Any]
 
 FIELDS: Final = ("messages", "bytes")
 BUILT_IN: Final = "built in"
+MESSAGES: Final = 75_000
+BYTES: Final = 209_715_200
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
     """How much one step's queue holds."""
 
-    messages: int = 75_000
-    bytes: int = 209_715_200
+    messages: int = MESSAGES
+    bytes: int = BYTES
 
     def to_json(self) -> Json:
         return asdict(self)
