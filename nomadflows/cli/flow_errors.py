@@ -87,6 +87,7 @@ def retry(
     if body and len(records) != 1:
         raise InputError("--body is for one error: give its id")
     ref = session.ref(flow)
+    existing(session, ref)
     with repair.shelf_of(session, ref) as shelf:
         crypto = repair.crypto_of(session, ref)
         found = repair.of_step((error_record(kept, crypto) for kept in shelf.look(ref.errors_queue)), step)

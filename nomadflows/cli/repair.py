@@ -35,6 +35,7 @@ def shelf_of(session: Session, ref: FlowRef) -> Iterator[Shelf]:
 
 
 def crypto_of(session: Session, ref: FlowRef) -> Crypto:
+    """Of a flow that is known to exist: its secret is made where there is none."""
     secret = session.vault.flow_secret(ref)
     return Crypto(secret.crypto_password, secret.crypto_iv)
 

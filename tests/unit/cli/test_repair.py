@@ -1,5 +1,7 @@
 """Giving failed messages again: nothing leaves its list before the broker has what replaces it."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nomadflows.broker.kept import Kept
@@ -7,6 +9,8 @@ from nomadflows.broker.wire import Outgoing
 from nomadflows.cli.records import Record
 from nomadflows.cli.repair import chosen, give, possible
 from nomadflows.cli.replay import Again
+from nomadflows.cli.root import run
+from nomadflows.cli.session import Session
 from nomadflows.model.errors import NotFound, Refused
 
 
@@ -66,3 +70,12 @@ def test_ids_may_be_shortened():
     assert chosen(found, ["abc", "ab"]) == found
     with pytest.raises(NotFound):
         chosen(found, ["x"])
+
+
+@pytest.mark.parametrize("command", [["errors"], ["retry", "--all"], ["dead"], ["dead", "--step", "store", "--replay"]])
+def test_a_flow_that_there_is_not_gets_no_secret(command, capsys):
+    session = Session()
+    session.store = SimpleNamespace(flow=lambda _ref: None, deleted_flow=lambda _ref: None)
+    session.vault = None
+    assert run(["flow", command[0], "odrers", *command[1:]], session) == 1
+    assert "there is no flow default/odrers" in capsys.readouterr().err
