@@ -109,7 +109,7 @@ def versions(session: Session, name: str) -> None:
     Example:
       nomadflows component versions files
     """
-    marks = session.store.deprecations(name)
+    found, marks = known(session, name), session.store.deprecations(name)
     rows = [
         {
             "component": v.name,
@@ -120,7 +120,7 @@ def versions(session: Session, name: str) -> None:
             "digest": v.digest,
             "deprecated": _mark(v, marks),
         }
-        for v in known(session, name)
+        for v in found
     ]
     output.emit(
         session.output,
@@ -134,9 +134,9 @@ def versions(session: Session, name: str) -> None:
                     r["runs_on"],
                     r["deployed"],
                     r["digest"][:19],
-                    _deprecated(r["deprecated"]),
+                    deprecation(v, marks),
                 ]
-                for r in rows
+                for r, v in zip(rows, found, strict=True)
             ],
         ),
     )
@@ -174,10 +174,6 @@ def _mark(version: ComponentVersion, marks: Marks) -> dict[str, Any] | None:
     """Who advises against it, as recorded; what says so itself has only a reason."""
     why = deprecation(version, marks)
     return marks.get(version.ref) or ({"why": why} if why else None)
-
-
-def _deprecated(mark: dict[str, Any] | None) -> str:
-    return "" if mark is None else str(mark.get("why") or f"by {mark.get('by')}")
 
 
 def _text(version: ComponentVersion, versions: list[str], deprecated: str) -> str:

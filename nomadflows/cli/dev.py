@@ -51,6 +51,7 @@ def dev() -> None:
 
 
 def local_stack() -> Stack:
+    """This user's stack; the one in NOMADFLOWS_HOME, if that is set, has ports that follow from its path."""
     where = home()
     return Stack(where, cache(), port_offset=offset_of(where) if os.environ.get("NOMADFLOWS_HOME") else 0)
 
@@ -91,7 +92,12 @@ def up(session: Session, use_running: Sequence[str], no_controller: bool) -> Non
 @dev.command()
 @pass_session
 def down(session: Session) -> None:
-    """Stop the controller, the steps and the servers. Flows, messages and state stay on disk."""
+    """Stop the controller, the steps and the servers. Flows, messages and state stay on disk.
+
+    \b
+    Example:
+      nomadflows dev down
+    """
     from nomadflows.cli.dev_progress import Progress
 
     with Progress(_TITLES) as progress:
@@ -102,7 +108,13 @@ def down(session: Session) -> None:
 @dev.command()
 @pass_session
 def status(session: Session) -> int:
-    """Show each server: state, address, process. Exit code 0 when all are ready, else 1."""
+    """Show each server: state, address, process. Exit code 0 when all are ready, else 1.
+
+    \b
+    Examples:
+      nomadflows dev status
+      nomadflows dev status -o json
+    """
     stack = local_stack()
     emit(session.output, _as_data(stack), lambda: _status_text(stack))
     state = stack.state()
@@ -113,7 +125,12 @@ def status(session: Session) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def reset(session: Session, yes: bool) -> None:
-    """Take the stack down and delete all its data: flows, messages, credentials."""
+    """Take the stack down and delete all its data: flows, messages, credentials.
+
+    \b
+    Example:
+      nomadflows dev reset --yes
+    """
     from nomadflows.cli.dev_progress import Progress
 
     stack = local_stack()
@@ -127,7 +144,13 @@ def reset(session: Session, yes: bool) -> None:
 @dev.command()
 @pass_session
 def fetch(session: Session) -> None:
-    """Find, download or build the servers, as `up` would, and start nothing."""
+    """Find, download or build the servers, as `up` would, and start nothing.
+
+    \b
+    Examples:
+      nomadflows dev fetch
+      nomadflows dev fetch -o json
+    """
     from nomadflows.cli.dev_progress import Progress
 
     with Progress(_TITLES) as progress:
@@ -233,7 +256,3 @@ def _summary(stack: Stack, *, was_up: bool) -> str:
     lines += [f"  {name:<9} {url:<28} {what}" for name, url, what in links]
     lines += ["", f"Data and logs: {stack.home}", "Every nomadflows command of this user finds this stack by itself."]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    dev()

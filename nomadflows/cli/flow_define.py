@@ -1,4 +1,4 @@
-"""`flow validate|apply|publish|delete`: from a flow file to a published version, and away again."""
+"""`flow validate|apply|publish|delete|restore`: from a flow file to a published version, away, and back again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ file_argument = click.argument("file", metavar="FILE", type=click.Path(dir_okay=
 
 
 def read_definition(file: str, components: Callable[[], Catalogue], text: str | None = None) -> FlowDefinition:
-    """A flow file (`text`: what it holds, if that was read already), checked against the components there are. InputError lists every mistake with its line."""
+    """A flow file (`text`: what it holds, if that was read already), checked against the components there are.
+    InputError lists every mistake with its line."""
     from nomadflows.model.flowfile import parse_flow_file
 
     known = components()

@@ -1,4 +1,4 @@
-"""`flow diff|export|import|revert`: versions compared, taken out, brought in, gone back to."""
+"""`flow diff|revert`: versions compared, and gone back to."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from nomadflows.cli.session import Session, pass_session
 
 @click.group("gateway")
 def gateway_group() -> None:
-    """The process that takes webhooks."""
+    """The process that takes webhooks and REST calls."""
 
 
 @gateway_group.command()

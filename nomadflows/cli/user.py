@@ -15,8 +15,8 @@ name_argument = click.argument("name", metavar="USER")
 def user() -> None:
     """Let people and programs use the REST API.
 
-    A user has a role in each workspace: a guest reads; an integrator also changes, publishes, starts and stops flows;
-    an owner also changes members, credentials and the workspace, and deletes flows for good.
+    A user has a role in each workspace: a guest reads; an integrator also changes, publishes, starts and stops flows,
+    and sets credentials; an owner also changes members and the workspace, and deletes flows for good.
 
     \b
     Examples:
