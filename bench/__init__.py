@@ -1,1 +1,2 @@
-"""Measurements, each a ratio against a bare baseline in the same run. `make bench-NAME` runs one."""
+"""Measurements, beside something bare in the same run, or of what faults do to messages. `make bench-NAME` runs one, and
+each ends with a line `ratio …`."""

@@ -5,7 +5,7 @@ settings file that says where the servers are, the same as an operator would wri
 
 ::
 
-    up ──starts──▶ supervisor ──starts, watches, restarts──▶ epmd, rabbitmq, consul, vault, nomad, controller
+    up ──starts──▶ supervisor ──starts, watches, restarts──▶ epmd, rabbitmq, consul, vault, nomad, controller, gateway
      │                 │
      └── reads ◀── state.json (what each server is doing)          down ── SIGTERM ──▶ supervisor
 """
