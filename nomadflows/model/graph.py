@@ -28,9 +28,9 @@ class RunStep:
     """One process group: what to run, with what, fed by whom."""
 
     id: str
-    kind: str  # trigger | action | mapper | router
+    kind: str  # trigger | action | mapper
     use: str  # component, without version
-    pinned: str  # component version the definition names; "" = latest at flow start
+    pinned: str  # component version the definition names; "": chosen at flow start
     function: str
     config: dict[str, Any] = field(default_factory=dict)
     credential: str | None = None
