@@ -219,7 +219,7 @@ class Broker:
 
     def move(self, workspace: str, source: str, exchange: str, key: str) -> int:
         """Move what a queue holds to an exchange, confirmed before acknowledged; how many. 0 if there is no queue."""
-        return self._move(workspace, source, lambda _key, _headers: Target(exchange, key))
+        return self._move(workspace, source, lambda _key: Target(exchange, key))
 
     def move_rebounds(self, old: VersionRef, new: VersionRef) -> int:
         """Messages of `old` and its predecessors that wait for another try will return to the same step of `new`; to
@@ -241,7 +241,7 @@ class Broker:
         # Bound twice for a moment rather than not at all: a message may come twice, but none is lost.
         self._on(new.workspace, lambda link: link.batch(after))
         self._unbind(new.workspace, before)
-        return self._move(old.workspace, old.rebounds_queue, lambda _key, _headers: Target("", new.rebounds_queue))
+        return self._move(old.workspace, old.rebounds_queue, lambda _key: Target("", new.rebounds_queue))
 
     def set_aside(self, ref: FlowRef) -> None:
         """From now on rebounds of a flow return into a queue of their own. For a flow whose queues are full: what
@@ -277,7 +277,7 @@ class Broker:
         bindings = self.management.bindings_from(vhost(version.workspace), version.ref.returns_exchange)
         present = {str(binding["destination"]) for binding in bindings}
 
-        def route(key: str, _headers: object) -> Target:
+        def route(key: str) -> Target:
             parsed = parse_rebound_key(version.workspace, key)
             queue = version.queue(parsed[1]) if parsed else ""
             return Target("", queue if queue in present else version.ref.dead_queue)

@@ -4,7 +4,7 @@ confirmed the new one: none is lost, and one may be there twice only if the move
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,14 +21,13 @@ _CHANNEL: Final = "move"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a message goes; `headers` replace its own ones if given."""
+    """Where a message goes, as it is."""
 
     exchange: str
     key: str
-    headers: Mapping[str, Any] | None = None
 
 
-Route = Callable[[str, Mapping[str, Any]], Target]  # of a message's routing key and headers
+Route = Callable[[str], Target]  # of a message's routing key
 
 
 class Mover:
@@ -71,9 +70,7 @@ class Mover:
         def take(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
             if self._failure is not None:
                 return
-            target = route(method.routing_key, properties.headers or {})
-            if target.headers is not None:
-                properties.headers = dict(target.headers)
+            target = route(method.routing_key)
             self._stirred = True
             self._unconfirmed += 1
             settle = functools.partial(self._settle, wait, channel, method.delivery_tag, target.key)
