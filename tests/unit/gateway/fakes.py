@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
+
 from nomadflows.broker.wire import Crypto, WireError, decode
 from nomadflows.gateway.auth import Auth
 from nomadflows.gateway.content import File
@@ -19,6 +21,7 @@ from nomadflows.model.names import FlowRef
 KEYS = ("password", "0123456789abcdef")
 CRYPTO = Crypto(*KEYS)
 REF = FlowRef("default", "orders")
+URL = "/hook/default/orders"
 
 
 class FakeBroker:
@@ -98,3 +101,19 @@ def target(number: int = 1, auth: Auth | None = None, **more: Any) -> Target:
 
 AWAY = ServerUnreachable("RabbitMQ", "amqp://10.0.0.1:5672", "connection refused")
 GONE = NotFound("RabbitMQ: NOT_FOUND - no exchange 'orders.v1'")
+
+
+def call(gate: Gate, method: str = "POST", url: str = URL, **options: Any) -> httpx.Response:
+    """One request, answered by the handler itself."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=gate.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            return await client.request(method, url, **options)
+
+    return asyncio.run(send())
+
+
+def body_of(gate: Gate) -> Any:
+    """Of the message that was published last."""
+    return gate.broker.published[-1][2]["body"]
