@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import statistics
 import subprocess
 import tempfile
 import time
@@ -17,13 +16,14 @@ from pathlib import Path
 
 import pika
 
-from bench.stack import nomadflows, private_stack
-from bench.wake import wait_for
+from bench.ratio import report
+from bench.stack import is_asleep, nomadflows, private_stack
 from nomadflows.broker.wire import Crypto, tick
 from nomadflows.model.names import FlowRef, input_key
 from nomadflows.settings import Settings
 from nomadflows.store.store import Store
 from nomadflows.vault.client import Vault
+from tests.world import eventually
 
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 BASE_IMAGE = Path(__file__).parent.parent / "servers/base-image"
@@ -63,8 +63,7 @@ class Flow:
         self.channel.confirm_delivery()
 
     def is_asleep(self) -> bool:
-        record = self.store.flow(self.ref)
-        return record is not None and record.status.value.state.value == "Sleeping"
+        return is_asleep(self.store, self.ref)
 
     def wake(self) -> float:
         message = tick(self.crypto, workspace="default", flow=self.ref.flow, exec_id="bench")
@@ -95,7 +94,7 @@ def component(folder: Path) -> Path:
 
 def alone(flow: Flow, other: Flow) -> float:
     """A wake while nothing else starts or stops."""
-    wait_for("both flows to park", lambda: flow.is_asleep() and other.is_asleep())
+    eventually("both flows park", lambda: flow.is_asleep() and other.is_asleep(), 60)
     return flow.wake()
 
 
@@ -116,12 +115,7 @@ def main() -> None:
         process = Flow(settings, folder, "bench-process", answers)
         container = Flow(settings, folder, "bench-container", answers)
         pairs = [(alone(process, container), alone(container, process)) for _ in range(ROUNDS)]
-    for title, figures in (("raw_exec", [p[0] for p in pairs]), ("docker", [p[1] for p in pairs])):
-        print(
-            f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
-            f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}"
-        )
-    print(f"ratio {statistics.median(p[1] for p in pairs) / statistics.median(p[0] for p in pairs):.2f}")
+    report("raw_exec", "docker", pairs)
 
 
 if __name__ == "__main__":

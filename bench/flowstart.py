@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import requests as http
 
+from bench.ratio import report
 from bench.stack import private_stack
 from nomadflows.broker.broker import Broker
 from nomadflows.model.names import FlowRef
@@ -98,12 +98,7 @@ def main() -> None:
             pairs.append((bench.register(), flow))
             requests.set_repair(bench.store, FLOW, repair=True, by=BY)
             bench.stop()
-    for title, figures in (("job by hand", [p[0] for p in pairs]), ("flow start", [p[1] for p in pairs])):
-        print(
-            f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
-            f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}"
-        )
-    print(f"ratio {statistics.median(p[1] for p in pairs) / statistics.median(p[0] for p in pairs):.2f}")
+    report("job by hand", "flow start", pairs)
 
 
 if __name__ == "__main__":

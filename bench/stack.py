@@ -10,7 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nomadflows.model.names import FlowRef
+from nomadflows.model.states import FlowState
 from nomadflows.settings import Settings, load_settings
+from nomadflows.store.store import Store
 
 
 def nomadflows(*arguments: str) -> str:
@@ -21,6 +24,12 @@ def nomadflows(*arguments: str) -> str:
     if done.returncode:
         raise SystemExit(f"nomadflows {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def is_asleep(store: Store, ref: FlowRef) -> bool:
+    """Whether a flow is parked: no process of it runs."""
+    record = store.flow(ref)
+    return record is not None and record.status.value.state is FlowState.SLEEPING
 
 
 @contextmanager

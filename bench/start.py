@@ -5,12 +5,12 @@ Both processes are started by turns; readiness is asked of the broker (passive d
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
+from bench.ratio import report
 from bench.steps import step_on_a_broker
 from tests.stack.runtime.harness import Harness
 
@@ -52,12 +52,7 @@ def main() -> None:
             return harness.start(ready=False)
 
         pairs = [(seconds_to_consume(harness, bare), seconds_to_consume(harness, step)) for _ in range(ROUNDS)]
-    for title, figures in (("bare pika", [p[0] for p in pairs]), ("step", [p[1] for p in pairs])):
-        print(
-            f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
-            f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}"
-        )
-    print(f"ratio {statistics.median(step for _, step in pairs) / statistics.median(bare for bare, _ in pairs):.2f}")
+    report("bare pika", "step", pairs)
 
 
 if __name__ == "__main__":

@@ -15,18 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
-from bench.stack import nomadflows, private_stack
+from bench.stack import is_asleep, nomadflows, private_stack
 from bench.webhook import load
 from nomadflows.model.names import FlowRef
 from nomadflows.settings import Settings
 from nomadflows.store import Store
 from tests.gateways import Callers
+from tests.world import eventually
 
 FLOW = """
 flow: {name}
@@ -62,21 +63,13 @@ uvicorn.run(app, port=int(sys.argv[1]), log_config=None, access_log=False, lifes
 """
 
 
-def until(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"waited {seconds} s in vain: {what}")
-        time.sleep(0.02)
-
-
 @contextmanager
 def bare_handler() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     process = subprocess.Popen([sys.executable, "-c", BARE, str(port)])
     try:
-        until("the bare handler listens", lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        eventually("the bare handler listens", lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
         yield port
     finally:
         process.terminate()
@@ -115,14 +108,9 @@ def start_flow(name: str, kind: str, more: str = "", prefetch: int = 1) -> None:
 def first_requests(settings: Settings, rounds: int) -> list[float]:
     """Seconds that a request takes whose flow sleeps."""
     store, ref = Store(settings.consul_addr, settings.consul_token), FlowRef("default", "asleep")
-
-    def sleeps() -> bool:
-        record = store.flow(ref)
-        return record is not None and record.status.value.state.value == "Sleeping"
-
     took = []
     for number in range(rounds):
-        until("the flow sleeps", sleeps)
+        eventually("the flow sleeps", lambda: is_asleep(store, ref), 60)
         began = time.perf_counter()
         answer = requests.post(f"{settings.gateway_url}/hook/{ref}", json={"n": number}, timeout=60)
         took.append(time.perf_counter() - began)

@@ -13,7 +13,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +30,7 @@ from nomadflows.model.graph import RunStep
 from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import FlowRef, VersionRef, input_key, vhost
 from nomadflows.model.states import Status, parse_timestamp, utc_now
+from tests.world import eventually
 
 FLOWS = int(os.environ.get("FLOWS", "2000"))
 EVERY_S = 30
@@ -138,7 +139,7 @@ class Bench:
         found = []
         try:
             for _ in range(rounds):
-                until(lambda: len(late) >= FLOWS)
+                eventually("all flows are ticked", lambda: len(late) >= FLOWS, EVERY_S + PATIENCE_S)
                 found.append(sorted(late))
                 late.clear()
                 self.take_all()
@@ -149,15 +150,7 @@ class Bench:
     @staticmethod
     def _wait_for_a_gap() -> None:
         """Between the last tick of one moment and the first of the next."""
-        until(lambda: JITTER_S + 1 < time.time() % EVERY_S < JITTER_S + 4)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + EVERY_S + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit("not all flows were ticked")
-        time.sleep(0.05)
+        eventually("a gap", lambda: JITTER_S + 1 < time.time() % EVERY_S < JITTER_S + 4, EVERY_S + PATIENCE_S)
 
 
 def told(late: list[float]) -> str:

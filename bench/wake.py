@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pika
 import requests
 
-from bench.stack import nomadflows, private_stack
+from bench.ratio import report
+from bench.stack import is_asleep, nomadflows, private_stack
 from nomadflows.broker.wire import Crypto, tick
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.names import FlowRef, input_key
 from nomadflows.settings import Settings
 from nomadflows.store.store import Store
 from nomadflows.vault.client import Vault
+from tests.world import eventually
 
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 FLOW = FlowRef("default", "bench-wake")
@@ -65,14 +65,6 @@ def seconds_until(out: Path, since: float) -> float:
             return float(lines[-1]) - since
         time.sleep(0.005)
     raise SystemExit(f"nothing arrived in {out} within 30 s")
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"waited {seconds} s in vain: {what}")
-        time.sleep(0.05)
 
 
 class Bare:
@@ -122,7 +114,7 @@ class Bare:
         self.scale(1)
         took = seconds_until(self.out, since)
         self.scale(0)
-        wait_for("the bare consumer to go", self.gone)
+        eventually("the bare consumer goes", self.gone, 60)
         return took
 
 
@@ -159,12 +151,8 @@ class Flow:
         self.channel = pika.BlockingConnection(pika.URLParameters(uri)).channel()
         self.channel.confirm_delivery()
 
-    def is_asleep(self) -> bool:
-        record = self.store.flow(FLOW)
-        return record is not None and record.status.value.state.value == "Sleeping"
-
     def wake(self) -> float:
-        wait_for("the flow to park", self.is_asleep)
+        eventually("the flow parks", lambda: is_asleep(self.store, FLOW), 60)
         message = tick(self.crypto, workspace="default", flow=FLOW.flow, exec_id="bench")
         since = time.time()
         self.channel.basic_publish(
@@ -182,12 +170,7 @@ def main() -> None:
         folder = Path(name)
         flow, bare = Flow(settings, folder), Bare(settings, folder)
         pairs = [(bare.wake(), flow.wake()) for _ in range(ROUNDS)]
-    for title, figures in (("bare", [p[0] for p in pairs]), ("flow", [p[1] for p in pairs])):
-        print(
-            f"{title}: median {statistics.median(figures) * 1000:.0f} ms, "
-            f"best {min(figures) * 1000:.0f}, worst {max(figures) * 1000:.0f}, of {len(figures)}"
-        )
-    print(f"ratio {statistics.median(p[1] for p in pairs) / statistics.median(p[0] for p in pairs):.2f}")
+    report("bare", "flow", pairs)
 
 
 if __name__ == "__main__":
