@@ -18,7 +18,7 @@ from nomadflows.cli import output
 from nomadflows.cli.session import Session, pass_session
 from nomadflows.model.errors import InputError
 from nomadflows.model.freshness import component_of
-from nomadflows.model.names import CREDENTIAL
+from nomadflows.model.names import CREDENTIAL, CREDENTIAL_RULE
 
 if TYPE_CHECKING:
     from nomadflows.store.documents import FlowRecord
@@ -160,10 +160,7 @@ def _steps(session: Session, record: FlowRecord) -> Iterator[dict[str, Any]]:
 
 def _check_name(name: str) -> None:
     if not CREDENTIAL.fullmatch(name):
-        raise InputError(
-            f"not a credential name: {name!r}",
-            hint="lower-case letters, digits and dashes, 63 at most, no dash at either end",
-        )
+        raise InputError(f"not a credential name: {name!r}", hint=CREDENTIAL_RULE)
 
 
 def _from_members(members: Sequence[str]) -> dict[str, str]:

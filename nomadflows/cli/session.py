@@ -14,7 +14,7 @@ import click
 
 from nomadflows import clients
 from nomadflows.model.errors import InputError
-from nomadflows.model.names import FLOW, WORKSPACE, FlowRef
+from nomadflows.model.names import FLOW, WORKSPACE, WORKSPACE_RULE, FlowRef
 
 if TYPE_CHECKING:  # each costs more to import than a command may take to start
     from nomadflows.broker.broker import Broker
@@ -42,10 +42,7 @@ class Session:
 
         settings = load_settings(self.flags)
         if not WORKSPACE.fullmatch(settings.workspace):
-            raise InputError(
-                f"not a workspace name: {settings.workspace!r}",
-                hint="lower-case letters, digits and dashes, 40 at most, no dash at either end",
-            )
+            raise InputError(f"not a workspace name: {settings.workspace!r}", hint=WORKSPACE_RULE)
         return settings
 
     @cached_property

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from nomadflows.model.component import AMOUNTS
 from nomadflows.model.errors import InputError, Refused
-from nomadflows.model.names import COMPONENT
+from nomadflows.model.names import COMPONENT, COMPONENT_RULE
 from nomadflows.model.semver import semver_key
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ def component_name(given: str, folder: str) -> str:
     if not COMPONENT.fullmatch(name):
         raise InputError(
             f"not a component name: {name!r}",
-            hint="lower-case letters, digits and dashes, no dash at either end; --name gives another one than the folder's",
+            hint=f"{COMPONENT_RULE}; --name gives another one than the folder's",
         )
     return name
 

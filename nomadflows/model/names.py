@@ -15,6 +15,10 @@ FLOW: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 STEP: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62})")
 CREDENTIAL: Final = FLOW
 COMPONENT: Final = FLOW
+WORKSPACE_RULE: Final = "lower-case letters, digits and dashes, 40 at most, no dash at either end"
+FLOW_RULE: Final = "lower-case letters, digits and dashes, 63 at most, no dash at either end"
+CREDENTIAL_RULE: Final = FLOW_RULE
+COMPONENT_RULE: Final = FLOW_RULE
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")  # what JSONata reads as one name
 _JOB: Final = re.compile(r"(?P<flow>[a-z0-9-]+)\.v(?P<version>[1-9][0-9]*)")
 

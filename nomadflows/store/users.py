@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from nomadflows.model.errors import Conflict, InputError, NotFound
-from nomadflows.model.names import WORKSPACE
+from nomadflows.model.names import WORKSPACE, WORKSPACE_RULE
 from nomadflows.model.roles import Role
 from nomadflows.model.states import timestamp, utc_now
 from nomadflows.model.users import NAME, ApiKey, User, check_name, digest, may_change_role, new_key
@@ -37,7 +37,7 @@ def set_role(store: Store, name: str, workspace: str, role: Role) -> User:
     """Make somebody a member of a workspace, or give a member another role. Unknown people become users."""
     check_name(name)
     if not WORKSPACE.fullmatch(workspace):
-        raise InputError(f"not a workspace name: {workspace!r}")
+        raise InputError(f"not a workspace name: {workspace!r}", hint=WORKSPACE_RULE)
     found = find(store, name)
     known = found or Versioned(User(name, created=timestamp(utc_now())))
     if known.value.roles.get(workspace) is Role.OWNER:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from nomadflows.model.errors import InputError, NotFound, Refused
 from nomadflows.model.limits import Holding, holding, written
-from nomadflows.model.names import WORKSPACE
+from nomadflows.model.names import WORKSPACE, WORKSPACE_RULE
 from nomadflows.model.states import WorkspaceType
 from nomadflows.store import users
 from nomadflows.store.store import Store
@@ -16,7 +16,6 @@ from nomadflows.store.transaction import Delete
 Json = dict[str, Any]
 
 DEFAULT: Final = "default"
-_NAME_HINT: Final = "lower-case letters, digits and dashes, 40 at most, no dash at either end"
 
 Limits = Mapping[str, int | str | None]  # as written, `100MiB` too; None: no word of its own
 
@@ -31,7 +30,7 @@ def create(store: Store, name: str, type_: WorkspaceType) -> None:
 
 def check_name(name: str) -> None:
     if not WORKSPACE.fullmatch(name):
-        raise InputError(f"not a workspace name: {name!r}", hint=_NAME_HINT)
+        raise InputError(f"not a workspace name: {name!r}", hint=WORKSPACE_RULE)
 
 
 def change(store: Store, name: str, *, type_: WorkspaceType | None, limits: Limits) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from nomadflows.model.errors import InputError
-from nomadflows.model.names import CREDENTIAL, WORKSPACE, VersionRef, credential_path
+from nomadflows.model.names import CREDENTIAL, CREDENTIAL_RULE, WORKSPACE, VersionRef, credential_path
 
 Json = dict[str, Any]
 
@@ -20,7 +20,7 @@ def checked_credential_path(workspace: str, credential: str) -> str:
     if not CREDENTIAL.fullmatch(credential) or not WORKSPACE.fullmatch(workspace):
         raise InputError(
             f"not the name of a credential: {workspace}/{credential}",
-            hint="lower-case letters, digits and dashes, 63 at most, no dash at either end",
+            hint=CREDENTIAL_RULE,
         )
     return credential_path(workspace, credential)
 
