@@ -24,6 +24,7 @@ def password_hash(password: str, salt: bytes | None = None) -> str:
 
 
 def is_hash_of(password: str, text: str) -> bool:
+    """Whether RabbitMQ's hash `text` is of that password."""
     try:
         salt = base64.b64decode(text, validate=True)[:_SALT]
     except binascii.Error:

@@ -36,6 +36,7 @@ class Listed:
 
 
 def binding_from_api(listed: Mapping[str, Any]) -> Binding:
+    """A binding as the management API lists it. KeyError for anything else."""
     return Binding(
         listed["source"],
         listed["destination"],

@@ -31,6 +31,8 @@ Route = Callable[[str], Target]  # of a message's routing key
 
 
 class Mover:
+    """One at a time on its link. Refused, once the source's rest is back where it was, if a message cannot be moved."""
+
     def __init__(self, link: Link, confirms: Confirms) -> None:
         self._link = link
         self._confirms = confirms

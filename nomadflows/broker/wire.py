@@ -157,6 +157,7 @@ def decrypt(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> str:
 
 
 def decrypt_json(crypto: Crypto, body: bytes, protocol: int = PROTOCOL) -> Any:
+    """What `encrypt_json` encrypted. WireError if it is not encrypted with this key, or is no JSON."""
     text = decrypt(crypto, body, protocol)
     try:
         return _decode_json(text)

@@ -100,6 +100,7 @@ def give(shelf: Shelf, exchange: str, messages: Sequence[Again]) -> int:
 
 
 def drop(shelf: Shelf, records: Iterable[Record]) -> int:
+    """Take records off the lists that they are kept in; how many there were."""
     count = 0
     for record in records:
         if record.kept is not None:

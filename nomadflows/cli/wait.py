@@ -31,6 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def wait_options(function: F) -> F:
+    """`--wait` and `--wait-timeout`, for a command that takes `wait` and `wait_timeout` (seconds)."""
     function = click.option(
         "--wait-timeout",
         type=click.FloatRange(min=0),

@@ -21,6 +21,8 @@ from nomadflows.devstack.vault import JwtAuth, Vault
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
+    """Where each server of a stack is reached: URLs, without a slash at the end."""
+
     consul: str
     nomad: str
     vault: str
@@ -31,6 +33,7 @@ class Addresses:
 
 
 def addresses(plan: StackPlan) -> Addresses:
+    """Of our own servers by their ports, of those that run already as `up` was told."""
     ports, running = plan.ports, plan.running
     own_amqp = "amqp://{user}:{password}@127.0.0.1:{port}"
     if plan.own("rabbitmq"):

@@ -32,6 +32,8 @@ _UP: Final = "start the local stack with `nomadflows dev up`, or set {variable} 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """What one look at one server found, and how to mend it."""
+
     server: str
     what: str
     level: Level

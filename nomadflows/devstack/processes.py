@@ -32,6 +32,8 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ProcessView:
+    """One line of the process table."""
+
     pid: int
     parent: int
     command: str
@@ -134,6 +136,7 @@ def _from_proc(entry: Path) -> ProcessView | None:
 
 
 def descendants(pid: int, processes: Sequence[ProcessView]) -> list[ProcessView]:
+    """Children of `pid`, their children and so on, without itself."""
     children: dict[int, list[ProcessView]] = {}
     for one in processes:
         children.setdefault(one.parent, []).append(one)

@@ -34,6 +34,8 @@ _STOP_DEADLINE: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Stack:
+    """A user's servers in `home`, their programs in `cache`. NomadflowsError says what is in the way."""
+
     home: Path
     cache: Path
     port_offset: int = 0

@@ -18,6 +18,8 @@ Phase = Literal["starting", "ready", "failed", "stopping"]
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
+    """What one server does, and why, if it is not ready."""
+
     name: str
     state: ServerState
     why: str = ""
@@ -28,6 +30,8 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class StackState:
+    """All of a stack, as its supervisor saw it last."""
+
     supervisor: Identity
     phase: Phase
     why: str = ""
@@ -41,6 +45,7 @@ class StackState:
 
 
 def load_state(layout: Layout) -> StackState | None:
+    """None where there is none. What it says may be of a supervisor that is gone: see `supervised`."""
     data = read_json(layout.state_file)
     if data is None:
         return None

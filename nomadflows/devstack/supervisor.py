@@ -34,6 +34,8 @@ _CALM_PAUSE: Final = 0.2
 
 
 class Supervisor:
+    """`handshake`: the file descriptor at whose other end `up` waits."""
+
     def __init__(self, plan: StackPlan, handshake: int) -> None:
         self._plan = plan
         self._layout = Layout(plan.home)

@@ -29,6 +29,8 @@ _CHECK_READY: Final = 3.0
 
 @dataclass(slots=True)
 class Watched:
+    """One server and its process, started and restarted as `tick` is called."""
+
     server: Server
     log: Path
     before_start: Callable[[], None] = lambda: None

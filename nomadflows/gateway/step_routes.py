@@ -26,6 +26,8 @@ def addresses(settings: Settings, clients: Callable[[], Clients]) -> Addresses:
 
 
 def step_routes(settings: Settings, clients: Callable[[], Clients]) -> list[Route]:
+    """The component API, the object store and the artifact store. `clients` gives those of the calling thread."""
+
     def vault() -> Vault:
         return clients().vault
 

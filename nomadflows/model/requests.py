@@ -131,6 +131,7 @@ def may_revert(ref: FlowRef, meta: Meta, number: int, definition: Json | None) -
 
 
 def may_start(ref: FlowRef, meta: Meta, desired: Desired, status: Status) -> Refused | None:
+    """Only what is published, and only from a stop: a suspended flow is resumed."""
     if not meta.latest:
         return Refused(
             f"flow {ref} has no published version to start",

@@ -26,6 +26,8 @@ class Kind(StrEnum):
 
 
 class FlowState(StrEnum):
+    """What a flow is doing, as its controller says."""
+
     STOPPED = "Stopped"
     STARTING = "Starting"
     RUNNING = "Running"
@@ -36,6 +38,8 @@ class FlowState(StrEnum):
 
 
 class StepState(StrEnum):
+    """What one step of a flow is doing."""
+
     SLEEPING = "Sleeping"
     STARTING = "Starting"
     RUNNING = "Running"
@@ -44,6 +48,8 @@ class StepState(StrEnum):
 
 
 class WantedState(StrEnum):
+    """What somebody asked for; the controller makes it so."""
+
     RUNNING = "running"
     STOPPED = "stopped"
     SUSPENDED = "suspended"
