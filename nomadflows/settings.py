@@ -7,6 +7,7 @@ Looked up, first hit wins: flags, `NOMADFLOWS_*`, a TOML file, the servers' own 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tomllib
@@ -186,6 +187,8 @@ def load_settings(
 
 
 def _check_choices(values: Mapping[str, Any]) -> None:
+    if not values.get("timeout", 1):
+        raise InputError("timeout: no server answers in 0 seconds", hint="it is 4 where nothing is said")
     if values.get("container_user", 1) < 1:
         raise InputError("container_user: no container runs as root", hint="allowed: the number of a user from 1 on")
     if values.get("component_fetch", "cache") not in FETCHES:
@@ -218,9 +221,12 @@ def _check_artifact_addresses(found: Settings) -> None:
 
 def _as_number(name: str, value: Any, kind: type[float | int], what: str) -> float:
     try:
-        return kind(value)
-    except ValueError:
+        number = kind(value)
+    except (ValueError, OverflowError):
         raise InputError(f"{name}: not a {what}: {value!r}") from None
+    if not 0 <= number < math.inf:
+        raise InputError(f"{name}: not a {what} from 0 on: {value!r}")
+    return number
 
 
 def _as_url(address: str) -> str:
@@ -240,11 +246,15 @@ def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
     )
     for path in candidates:
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             if given:
                 raise InputError(f"NOMADFLOWS_CONFIG names a file that does not exist: {path}") from None
             continue
+        except OSError as error:
+            raise InputError(f"cannot read the settings in {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
         return _checked(path, text)
     return {}
 
@@ -255,7 +265,10 @@ def _checked(path: Path, text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not TOML: {error}") from error
     known = {item.name for item in fields(Settings)}
-    for name in data:
+    for name, value in data.items():
         if name not in known:
             raise InputError(f"{path}: unknown setting {name!r}", hint=f"known: {', '.join(sorted(known))}")
+        if not isinstance(value, str) and not (name in _NUMBERS and type(value) in {int, float}):
+            expected = f"a {_NUMBERS[name][1]}" if name in _NUMBERS else "text in quotes"
+            raise InputError(f"{path}: {name}: expected {expected}")  # what is there may be a secret
     return data

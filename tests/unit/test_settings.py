@@ -1,5 +1,9 @@
 """Settings that do not fit each other are told by name."""
 
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from nomadflows.controller.leader import site
@@ -48,6 +52,9 @@ def test_a_step_s_logs_and_disk_are_settings():
         ({"component_keep_days": "soon"}, "component_keep_days: not a number of days"),
         ({"step_log_mb": "10"}, "step_disk_mb: 50 MB do not hold"),
         ({"step_log_mb": "0"}, "step_disk_mb: 50 MB do not hold"),
+        ({"tick_jitter": "-1"}, "tick_jitter: not a number of seconds from 0 on"),
+        ({"deaf_after": "nan"}, "deaf_after: not a number of seconds from 0 on"),
+        ({"timeout": "0"}, "timeout: no server answers in 0 seconds"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(values, said):
@@ -55,10 +62,44 @@ def test_what_does_not_fit_is_refused_by_name(values, said):
         settings(**values)
 
 
-@pytest.mark.parametrize(
-    ("given", "said"), [("0", "no container runs as root"), ("-1", "no container"), ("me", "whole")]
-)
+@pytest.mark.parametrize(("given", "said"), [("0", "no container runs as root"), ("-1", "whole"), ("me", "whole")])
 def test_containers_never_run_as_root(given, said):
     assert settings(container_user="1").container_user == 1
     with pytest.raises(InputError, match=f"container_user: .*{said}"):
         settings(container_user=given)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"workspace = 7", "workspace: expected text in quotes"),
+        (b"vault_token = 123456", "vault_token: expected text in quotes"),
+        (b"timeout = []", "timeout: expected a number of seconds"),
+        (b"timeout = true", "timeout: expected a number of seconds"),
+        (b"object_bytes = inf", "object_bytes: not a whole number"),
+        (b"tiemout = 4", "unknown setting 'tiemout'"),
+        (b"timeout = ", "not TOML"),
+        (b"# \xff", "not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_without_what_it_holds(tmp_path, text, said):
+    (tmp_path / "config.toml").write_bytes(text)
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        load_settings(environ={"NOMADFLOWS_CONFIG": str(tmp_path / "config.toml")})
+    assert "123456" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read the settings in .*: Is a directory"):
+        load_settings(environ={"NOMADFLOWS_CONFIG": str(tmp_path)})
+
+
+def test_the_page_tells_every_setting_with_its_default():
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text("utf-8")
+    told = {name: default.strip(" `") for name, default in re.findall(r"^\| `(\w+)` \|([^|]*)\|", page, re.MULTILINE)}
+    ours = {item.name: item.default for item in fields(Settings)}
+    assert list(told) == list(ours)
+    written = {name: default for name, default in told.items() if default and not default.startswith("<")}
+    for name, default in written.items():
+        assert type(ours[name])(default) == ours[name], name
+    assert all(not ours[name] for name in ours.keys() - written.keys() - {"step_python"})
