@@ -26,7 +26,8 @@ class Address:
     cacert: str = ""
 
     def __str__(self) -> str:
-        return f"{'amqps' if self.tls else 'amqp'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'amqps' if self.tls else 'amqp'}://{host}:{self.port}"
 
     @classmethod
     def parse(cls, uri: str, cacert: str = "") -> Address:

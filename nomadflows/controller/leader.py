@@ -6,11 +6,11 @@ import threading
 import time
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from nomadflows.artifact.shelf import Shelf
+from nomadflows.broker.address import Address
 from nomadflows.broker.listener import SnapshotListener, WakeListener
 from nomadflows.builtin import builtin_components, builtin_dir
 from nomadflows.clients import per_thread
@@ -197,9 +197,8 @@ def site(settings: Settings) -> Site:
 
 def _amqp_of_steps(settings: Settings) -> str:
     """The broker as the nodes see it, without a user."""
-    own = urlsplit(settings.amqp_uri)
-    host = f"[{own.hostname}]" if ":" in (own.hostname or "") else own.hostname
-    return f"{own.scheme}://{settings.steps_amqp_addr or f'{host}:{own.port or 5672}'}"
+    scheme, _, own = str(Address.parse(settings.amqp_uri)).partition("://")
+    return f"{scheme}://{settings.steps_amqp_addr or own}"
 
 
 def component_dir(component: ComponentVersion, cache: Path) -> str:

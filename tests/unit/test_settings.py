@@ -35,6 +35,20 @@ def test_the_component_api_is_the_store_also_where_it_is_named():
     assert not settings(**api, artifact_url="http://10.0.0.2/artifacts").keeps_artifacts
 
 
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        ({"amqp_uri": "amqp://u:p@rabbit.example:5673"}, "amqp://rabbit.example:5673"),
+        ({"amqp_uri": "amqp://u:p@rabbit.example"}, "amqp://rabbit.example:5672"),
+        ({"amqp_uri": "amqps://u:p@rabbit.example"}, "amqps://rabbit.example:5671"),
+        ({"amqp_uri": "amqp://u:p@[::1]:5672"}, "amqp://[::1]:5672"),
+        ({"amqp_uri": "amqps://u:p@10.0.0.1", "steps_amqp_addr": "rabbit.example:5671"}, "amqps://rabbit.example:5671"),
+    ],
+)
+def test_steps_find_the_broker_where_the_controller_does_unless_told(given, steps):
+    assert site(settings(**given)).amqp == steps
+
+
 def test_a_step_s_logs_and_disk_are_settings():
     found = site(settings(step_log_mb="20", step_disk_mb="300"))
     assert (found.log_mb, found.disk_mb) == (20, 300)
