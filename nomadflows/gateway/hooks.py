@@ -135,7 +135,7 @@ class Hooks:
     async def _target(self, ref: FlowRef) -> Target:
         target = await self._directory.target(ref)
         if target is None:
-            raise Rejected((answers.BLOCKED if self._dead.is_blocked(ref) else answers.NO_FLOW).answer())
+            raise Rejected((answers.BLOCKED if self._dead.one_more(ref) else answers.NO_FLOW).answer())
         self._dead.lives(ref)
         return target
 

@@ -19,6 +19,7 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, workspace: str, now: float) -> bool:
+        """Whether another call may come at `now`, in seconds of a clock that does not go back."""
         if not self._per_minute:
             return True
         at, left = self._buckets.get(workspace, (now, float(self._per_minute)))
@@ -35,8 +36,8 @@ class DeadCalls:
         self._names_kept = names_kept
         self._calls: OrderedDict[FlowRef, int] = OrderedDict()
 
-    def is_blocked(self, ref: FlowRef) -> bool:
-        """Count one more; whether it is beyond what is answered as unknown."""
+    def one_more(self, ref: FlowRef) -> bool:
+        """Count a call; whether it is beyond what is answered as unknown."""
         calls = self._calls.pop(ref, 0) + 1
         self._calls[ref] = min(calls, DEAD_CALLS + 1)
         if len(self._calls) > self._names_kept:
@@ -44,6 +45,7 @@ class DeadCalls:
         return calls > DEAD_CALLS
 
     def lives(self, ref: FlowRef) -> None:
+        """Forget what was counted of it."""
         if self._calls:
             self._calls.pop(ref, None)
 
@@ -57,6 +59,7 @@ class Memory:
         self.taken = 0
 
     def take(self, count: int) -> bool:
+        """Whether there is room for so many bytes; then they are taken until `give`."""
         if self.taken + count > self._most:
             return False
         self.taken += count
