@@ -11,8 +11,14 @@ def process(message, config, snapshot):
     headers |= given.get("customHeaders") or {}
     if given.get("encoding"):
         headers["x-body-encoding"] = given["encoding"]
-    status = int(given.get("statusCode") or config.get("status") or 200)
-    if not 200 <= status <= 999:  # noqa: PLR2004
-        raise ValueError(f"an answer's status is 200 to 999, not {status}")
+    status = status_of(given.get("statusCode") or config.get("status"))
     yield HttpReply(given.get("responseBody") if given else message.body, status, headers)
     yield message
+
+
+def status_of(given):
+    """As a number; 200 where nothing is given. ValueError for what is no status of an answer."""
+    status = int(given or 200)
+    if not 200 <= status <= 999:  # noqa: PLR2004
+        raise ValueError(f"an answer's status is 200 to 999, not {status}")
+    return status

@@ -2,6 +2,8 @@
 
 import base64
 
+from http_reply import status_of
+
 from nomadflows.runtime import HttpReply
 
 LARGEST = 40_000_000  # an answer is in memory as a whole, here and in the gateway
@@ -18,5 +20,5 @@ def process(message, config, snapshot, context):
         raise ValueError(f"the attachment {name!r} has more than {LARGEST} bytes")
     kind = config.get("content_type") or attachment.get("content-type") or "application/octet-stream"
     headers = {"content-type": kind, "x-body-encoding": "base64", **(config.get("headers") or {})}
-    yield HttpReply(base64.b64encode(content).decode(), int(config.get("status") or 200), headers)
+    yield HttpReply(base64.b64encode(content).decode(), status_of(config.get("status")), headers)
     yield message

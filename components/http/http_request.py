@@ -4,6 +4,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
+from http.client import BadStatusLine, IncompleteRead
 
 from nomadflows.runtime import Rebound
 
@@ -34,7 +35,7 @@ def process(message, config, snapshot):
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - checked above
     try:
         status, answered, content = ask(request, float(config.get("timeout") or 30))
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, BadStatusLine, IncompleteRead) as error:
         raise Rebound(f"{method} {request.host}: {getattr(error, 'reason', error)}") from error
     if status in LATER:
         raise Rebound(f"{method} {request.host}: {status}")
@@ -52,6 +53,8 @@ def ask(request, timeout):
         content = answer.read(LARGEST_ANSWER + 1)
         if len(content) > LARGEST_ANSWER:
             raise ValueError(f"the answer has more than {LARGEST_ANSWER} bytes")
+        if answer.length:  # bytes that were announced and did not come
+            raise ConnectionError("the answer broke off")
         return answer.status, {name.lower(): value for name, value in answer.headers.items()}, content
 
 

@@ -74,6 +74,33 @@ def test_what_is_tried_again_and_what_is_not(run, url):
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{}",
+        b"\r\n",
+        b"",
+    ],
+)
+def test_an_answer_that_breaks_off_is_none(run, answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_once, args=(server, answer))
+        thread.start()
+        with pytest.raises(Rebound):
+            run("http", "request", url=f"http://127.0.0.1:{server.getsockname()[1]}/", accept_any_status=True)({})
+        thread.join()
+
+
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize(
     ("config", "body", "wanted"),
     [
         ({}, {"a": 1}, ({"a": 1}, 200, {"content-type": "application/json"})),
@@ -91,6 +118,10 @@ def test_a_reply_answers_and_passes_on(run, config, body, wanted):
 def test_a_reply_has_a_status_of_http(run):
     with pytest.raises(ValueError, match="200 to 999"):
         list(run("http", "reply").component.process(Message({}), {"status": 100}, {}))
+    one = run("http", "reply_attachment", status=100)
+    one.context.attachments = Attachments(u=b"")
+    with pytest.raises(ValueError, match="200 to 999"):
+        list(one.component.process(Message({}, attachments={"a": {"url": "u"}}), one.config, {}, one.context))
 
 
 class Attachments:
