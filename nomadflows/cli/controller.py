@@ -14,7 +14,12 @@ from nomadflows.cli.session import Session, pass_session
 
 @click.group("controller")
 def controller_group() -> None:
-    """The process that starts, parks and wakes flows."""
+    """The process that starts, parks and wakes flows.
+
+    \b
+    Example:
+      nomadflows controller run
+    """
 
 
 @controller_group.command()

@@ -9,7 +9,12 @@ from nomadflows.cli.session import Session, pass_session
 
 @click.group("gateway")
 def gateway_group() -> None:
-    """The process that takes webhooks and REST calls."""
+    """The process that takes webhooks and REST calls.
+
+    \b
+    Example:
+      nomadflows gateway run
+    """
 
 
 @gateway_group.command()

@@ -28,7 +28,7 @@ def user() -> None:
 
 @user.command()
 @name_argument
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True, help="In the workspace.")
 @pass_session
 def add(session: Session, *, name: str, role: str) -> None:
     """Make somebody a member of the workspace, or give a member another role.
