@@ -115,6 +115,10 @@ client {{
     # Asking a cloud's metadata service takes seconds where there is none, and env_aws ends the agent
     # on machines with AWS_CA_BUNDLE set.
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
+
+    # No step uses them, and looking for Java starts a Java machine every half minute, which takes the processor
+    # from the steps for a tenth of a second.
+    "driver.denylist" = "java,qemu"
   }}
 
   template {{

@@ -96,6 +96,7 @@ def test_nomad_agents(tmp_path: Path) -> None:
     assert "http = 14649" in client
     assert 'servers           = ["127.0.0.1:14647"]' in client
     assert '"fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"' in client
+    assert '"driver.denylist" = "java,qemu"' in client
     assert 'max_kill_timeout  = "120s"' in client
     assert f'alloc_dir         = "{tmp_path}/nomad/alloc"' in client
 
