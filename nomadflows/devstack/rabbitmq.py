@@ -28,6 +28,9 @@ ADVANCED: Final = """[{rabbit, [
   {dead_letter_worker_consumer_prefetch, 1000}
 ]}].
 """
+# Erlang's schedulers would spin for a while before they sleep: on a machine that the steps share with the broker, that
+# is their processor.
+_NO_BUSY_WAIT: Final = "+sbwt none +sbwtdcpu none +sbwtdio none"
 _NAMES_REQUEST: Final = b"\x00\x01n"  # epmd logs a complaint about a connection that asks nothing
 
 
@@ -77,7 +80,7 @@ def environment(data: Path, ports: Ports) -> Mapping[str, str]:
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_PID_FILE": str(data / "rabbitmq.pid"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(data / "generated"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}} {_NO_BUSY_WAIT}",
         # Makes the start script replace itself by the Erlang machine: one process to watch and to stop.
         "RUNNING_UNDER_SYSTEMD": "true",
         "ERL_EPMD_PORT": str(ports["epmd"]),
