@@ -4,10 +4,15 @@ drain, leave, move). Either way nothing the old version could not finish is lost
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from nomadflows.model.states import FlowState, parse_timestamp
 from nomadflows.plan.decision import BROKER_AWAY, SOON, Act, Decision, count_text
-from nomadflows.plan.seen import Seen
+from nomadflows.plan.seen import Seen, VersionSeen
+
+# Those who send hear of a switch a moment after it. What they still put into the old version is processed there;
+# gone at once, it would leave that to be moved, half a second later.
+_SENDERS_FOLLOW_S: Final = 1.0
 
 
 def begin(seen: Seen, why: str) -> Decision | None:
@@ -28,22 +33,27 @@ def retire(seen: Seen) -> Decision | None:
     if not seen.status.replacing or seen.old is None:
         return None
     old = seen.old
-    drained = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
     if old.job is not None:
-        working = not old.job.is_parked and old.left != 0
-        if working and drained < seen.drain_s:
-            return Decision(
-                Act.WAIT,
-                "Draining",
-                f"Version {old.number} finishes what it holds: {count_text(old.left)}",
-                recheck_s=0.25,
-            )
+        if waited_for := _draining(seen, old):
+            return Decision(Act.WAIT, "Draining", f"Version {old.number} {waited_for}", recheck_s=0.25)
         return Decision(Act.RETIRE_DOWN, "Draining", f"Version {old.number} is taken down")
     if not old.gone:
         return Decision(Act.WAIT, "Draining", f"Processes of version {old.number} are leaving", recheck_s=SOON)
     return Decision(
         Act.RETIRE, "Replaced", f"Version {old.number} has gone; what it left moves to version {seen.status.version}"
     )
+
+
+def _draining(seen: Seen, old: VersionSeen) -> str:
+    """What the replaced version is still waited for; empty: for nothing."""
+    drained = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
+    if (old.job is not None and old.job.is_parked) or drained >= seen.drain_s:
+        return ""
+    if old.left != 0:
+        return f"finishes what it holds: {count_text(old.left)}"
+    if seen.status.state is FlowState.RUNNING and drained < _SENDERS_FOLLOW_S:
+        return "takes what is still on its way to it"
+    return ""
 
 
 def fall_back(seen: Seen) -> Decision | None:

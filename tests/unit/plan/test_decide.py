@@ -373,6 +373,18 @@ def test_handover_brings_the_new_version_up_first_and_switches_only_when_it_is_r
     assert decide(replace(late, incoming=VersionSeen(2, job=UP, queues=None))).act is Act.WAIT
 
 
+def test_after_a_switch_the_old_version_stays_for_a_moment_for_what_is_on_its_way_to_it() -> None:
+    status = Status(state=FlowState.RUNNING, version=2, replacing=1, input_version=2, since=timestamp(NOW))
+    old = VersionSeen(1, job=UP, processes=LIVE, queues=CONSUMED, rebounding=0)
+    switched = replace(publishing("handover", status=status, current=VersionSeen(2, job=UP, queues=CONSUMED)), old=old)
+    assert "on its way" in decide(switched).message
+    assert decide(replace(switched, now=NOW + timedelta(seconds=1))).act is Act.RETIRE_DOWN
+    assert decide(replace(switched, drain_s=0)).act is Act.RETIRE_DOWN
+    # A version that did not come up never had input
+    rolled_back = replace(status, version=1, replacing=2, since=timestamp(NOW - timedelta(hours=1)))
+    assert decide(replace(switched, status=rolled_back)).act is Act.RETIRE_DOWN
+
+
 def test_a_version_that_is_handed_over_to_warms_up_one_step_after_the_other() -> None:
     status = replace(publishing("handover").status, incoming=2)
     steps = dict.fromkeys(("orders", "store", "log"), 2)
