@@ -7,6 +7,7 @@ be processed twice, that is the sender's doing and told apart from doubles that 
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections import Counter
@@ -66,6 +67,13 @@ class Line:
     @property
     def missing(self) -> set[int]:
         return self.sent.keys() - self.seen.keys()
+
+    def longest_wait(self, begin: float, end: float = math.inf) -> float:
+        """Of the messages confirmed in that time and processed by now: from the confirm to the work done."""
+        waits = [
+            self.first[n] - moment for n, moment in self.sent.items() if begin <= moment <= end and n in self.first
+        ]
+        return max(waits, default=0.0)
 
     @property
     def doubled(self) -> int:
@@ -192,13 +200,7 @@ class Traffic:
 
     def longest_wait(self, since: float) -> float:
         """Of the messages confirmed since then and processed by now: from the confirm to the work done."""
-        waits = [
-            line.first[number] - moment
-            for line in self.lines
-            for number, moment in line.sent.items()
-            if moment >= since and number in line.first
-        ]
-        return max(waits, default=0.0)
+        return max((line.longest_wait(since) for line in self.lines), default=0.0)
 
     def longest_gap(self, begin: float, end: float) -> float:
         """The longest time in which no flow processed anything."""

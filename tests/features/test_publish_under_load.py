@@ -16,6 +16,7 @@ import pytest
 from nomadflows.cli.root import run
 from nomadflows.model.names import FlowRef
 from tests.features.test_life import relay
+from tests.sender import Sender
 from tests.traffic import Line, Traffic, longest_gap
 from tests.world import COMPONENTS, World, eventually
 
@@ -34,6 +35,9 @@ class Published:
     interval_s: float = 0.0  # median time between two messages sent
     gaps_s: list[float] = field(default_factory=list)  # longest gap in each publish
     sender_gaps_s: list[float] = field(default_factory=list)  # longest time in which the sender got no confirm then
+    waits_s: list[float] = field(
+        default_factory=list
+    )  # the longest that a message sent then waited, confirm to work done
 
 
 class Code(Protocol):
@@ -86,13 +90,12 @@ def publish_under_load(
 ) -> Published:
     """One flow under steady load, published again and again, each time with what `code` makes newer."""
     code = code or SameCode(world)
-    name = f"loaded-{strategy}-{code.component}"
+    name = f"loaded-{strategy}-{code.component}-{rate:.0f}"
     flow = world.start_flow(name, loaded(out, code.component))
     traffic = Traffic(world)
-    traffic.follow = True
     line = traffic.add(flow, out)
-    traffic.start(rate, [line] * int(rate))  # a second's worth over one connection, so that the rate is kept
-    try:
+    with Sender(line, rate) as sender:
+        eventually("messages are processed", lambda: line.looked().times, 30)
         time.sleep(3)
         windows = []
         calm = (time.time(), time.time() + 5)
@@ -106,8 +109,7 @@ def publish_under_load(
                 eventually(f"{signature} processes messages", lambda: signature in line.looked().signed, 30)  # noqa: B023
             windows.append((begin, time.time() + 0.5))
             time.sleep(1.5)
-    finally:
-        traffic.stop()
+        sender.stop()
     lost = traffic.drain(60)
     return _measured(line, lost, calm, windows)
 
@@ -124,7 +126,7 @@ def _taken_over(world: World, flow: FlowRef, number: int) -> None:
         status = world.status(flow)
         return status.version == number and not status.replacing and status.state.value == "Running"
 
-    eventually(f"version {number} has taken over", done, 120)
+    eventually(f"version {number} has taken over", done, 120, every=0.25)
 
 
 def _measured(line: Line, lost: int, calm: tuple[float, float], windows: list[tuple[float, float]]) -> Published:
@@ -138,6 +140,7 @@ def _measured(line: Line, lost: int, calm: tuple[float, float], windows: list[tu
         interval_s=statistics.median(b - a for a, b in itertools.pairwise(moments)),
         gaps_s=[longest_gap(line.times, begin, end) for begin, end in windows],
         sender_gaps_s=[longest_gap(moments, begin, end) for begin, end in windows],
+        waits_s=[line.longest_wait(begin, end) for begin, end in windows],
     )
 
 
