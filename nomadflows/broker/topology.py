@@ -210,11 +210,11 @@ def _delay_queue(seconds: int, second_ms: int) -> Queue:
 
 def _rebounds_queue(version: VersionRef) -> Queue:
     """Nobody reads it. A copy goes when the delay is over: the message's own expiration or, if it has none, after
-    the longest. Kept on disk; never refuses, so that it is in no rebound's way."""
+    the longest. Never refuses, so that it is in no rebound's way."""
     kept_ms = (REBOUND_SECONDS_LATE + _MARGIN_SECONDS) * 1_000
     return Queue(
         version.rebounds_queue,
-        arguments({**dict(_capped(MESSAGES)), "x-message-ttl": kept_ms, "x-queue-mode": "lazy"}),
+        arguments({**dict(_capped(MESSAGES)), "x-message-ttl": kept_ms}),
     )
 
 
@@ -237,7 +237,7 @@ def returns_binding(ref: FlowRef) -> Binding:
 
 def aside_queue(ref: FlowRef) -> Queue:
     """Takes what returns to a flow with full queues, without limit: there is no more of it than was delayed."""
-    return Queue(ref.aside_queue, arguments({"x-queue-mode": "lazy"}))
+    return Queue(ref.aside_queue)
 
 
 def aside_binding(ref: FlowRef) -> Binding:

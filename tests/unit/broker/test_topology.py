@@ -207,3 +207,9 @@ def test_what_has_other_properties_is_altered_not_missing() -> None:
     found = difference(made, other)
     assert found.missing == ()
     assert found.altered == (made.exchanges[0], made.step_queues[0])
+
+
+def test_no_queue_has_an_argument_that_newer_brokers_refuse() -> None:
+    made = topology(VERSION, fan(), LIMITS)
+    queues = (*set_aside(made, VERSION.ref).queues, *workspace_topology().queues)
+    assert not {"x-queue-mode", "x-queue-version"} & {name for queue in queues for name, _ in queue.arguments}
