@@ -20,9 +20,9 @@ from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.shelf import ForgottenArtifacts
 from nomadflows.controller.signals import Inbox, NomadEvents, Resync, Sweep
 from nomadflows.controller.versions import Versions
-from nomadflows.controller.workqueue import WorkQueue
+from nomadflows.controller.workqueue import AWAY_BACKOFF_S, LAST_BACKOFF_S, WorkQueue
 from nomadflows.model.component import ComponentVersion
-from nomadflows.model.errors import NomadflowsError
+from nomadflows.model.errors import NomadflowsError, ServerUnreachable
 from nomadflows.model.names import VersionRef
 from nomadflows.plan.seen import Rules
 from nomadflows.render.site import Site
@@ -114,7 +114,8 @@ class Leader:
                 delay = self._queue.failed(ref, hints)
                 log.info("looked again", flow=str(ref), why=str(error), seconds=round(delay, 2))
             except NomadflowsError as error:
-                delay = self._queue.failed(ref, hints)
+                longest = AWAY_BACKOFF_S if isinstance(error, ServerUnreachable) else LAST_BACKOFF_S
+                delay = self._queue.failed(ref, hints, longest)
                 log.warning("a server failed", flow=str(ref), error=str(error), again_in_s=round(delay, 2))
             except Exception:
                 delay = self._queue.failed(ref, hints)

@@ -2,7 +2,9 @@
 
 A flow stands in the queue once, however many signals name it, and is worked on by one worker at a time; a
 signal that comes meanwhile puts it back when that worker is done. Looks that are not due yet wait aside.
-A flow whose work fails comes back later and later (with jitter), without holding up others.
+A flow whose work fails comes back later and later (with jitter), without holding up others. A signal brings that forward,
+to half a second after the failure, but does not lengthen the waits after it: a burst of messages for a flow while a
+server is away is no reason to leave the flow alone for long once the server is back.
 """
 
 from __future__ import annotations
@@ -13,14 +15,25 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from nomadflows.model.names import FlowRef
 
 FIRST_BACKOFF_S: Final = 0.5
 LAST_BACKOFF_S: Final = 60.0
+AWAY_BACKOFF_S: Final = 5.0  # the longest while it is a server that is away, and no fault of the flow
 
 Hints = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Of a flow's last look. `count`: how many looks in a row, without those that a signal brought forward."""
+
+    count: int
+    at: float
+    again: float
 
 
 class WorkQueue:
@@ -33,31 +46,30 @@ class WorkQueue:
         self._later: list[tuple[float, FlowRef]] = []
         self._due: dict[FlowRef, float] = {}
         self._working: dict[FlowRef, set[str] | None] = {}
-        self._failures: dict[FlowRef, int] = {}
+        self._failures: dict[FlowRef, _Failure] = {}
         self._kept_hints: dict[FlowRef, set[str]] = {}  # of failed looks
         self._closed = False
         self._since: dict[FlowRef, float] = {}
         self.lag_s = 0.0  # how long the flow taken last had been ready
 
     def add(self, ref: FlowRef, *hints: str) -> None:
-        """Look at the flow as soon as a worker is free."""
+        """Look at the flow as soon as a worker is free, but not within half a second of a look that failed."""
         with self._changed:
-            hints_now = set(hints) | self._kept_hints.pop(ref, set())
-            self._due.pop(ref, None)
+            failure = self._failures.get(ref)
             if ref in self._working:
-                self._working[ref] = (self._working[ref] or set()) | hints_now
+                self._due.pop(ref, None)
+                self._working[ref] = (self._working[ref] or set()) | set(hints) | self._kept_hints.pop(ref, set())
+            elif failure is not None and self._clock() < failure.at + FIRST_BACKOFF_S:
+                self._kept_hints.setdefault(ref, set()).update(hints)
+                self._look_at(ref, failure.at + FIRST_BACKOFF_S)
             else:
-                self._make_ready(ref, hints_now)
+                self._due.pop(ref, None)
+                self._make_ready(ref, set(hints) | self._kept_hints.pop(ref, set()))
 
     def add_after(self, ref: FlowRef, seconds: float) -> None:
         """Look at the flow in some time; the earliest of several such wishes holds."""
         with self._changed:
-            due = self._clock() + seconds
-            if ref in self._ready or self._due.get(ref, float("inf")) <= due:
-                return
-            self._due[ref] = due
-            heapq.heappush(self._later, (due, ref))
-            self._changed.notify()
+            self._look_at(ref, self._clock() + seconds)
 
     def take(self) -> tuple[FlowRef, Hints] | None:
         """Wait for a flow to look at; None when the queue is closed."""
@@ -80,18 +92,23 @@ class WorkQueue:
         if again_s is not None:
             self.add_after(ref, again_s)
 
-    def failed(self, ref: FlowRef, hints: Hints) -> float:
+    def failed(self, ref: FlowRef, hints: Hints, longest_s: float = LAST_BACKOFF_S) -> float:
         """The look failed; it is repeated after the seconds returned, with its hints and those of the signals that came
         meanwhile. After a signal that is soon: what it tells of may have changed what failed."""
         with self._changed:
-            count = self._failures.get(ref, 0) + 1
-            self._failures[ref] = count
+            now, before = self._clock(), self._failures.get(ref)
+            if before is not None and now < before.again:
+                count, delay = before.count, before.again - now
+            else:
+                count = before.count + 1 if before is not None else 1
+                delay = min(longest_s, FIRST_BACKOFF_S * 2 ** (count - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
+            self._failures[ref] = _Failure(count, now, now + delay)
             signalled = self._working.pop(ref, None)
-            longest = FIRST_BACKOFF_S if signalled is not None else LAST_BACKOFF_S
-            delay: float = min(longest, FIRST_BACKOFF_S * 2 ** (count - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
+            if signalled is not None:
+                delay = min(delay, FIRST_BACKOFF_S)
             self._kept_hints.setdefault(ref, set()).update(hints, signalled or ())
-        self.add_after(ref, delay)
-        return delay
+            self._look_at(ref, now + delay)
+            return delay
 
     def close(self) -> None:
         with self._changed:
@@ -101,6 +118,13 @@ class WorkQueue:
     def __len__(self) -> int:
         with self._changed:
             return len(self._ready) + len(self._working)
+
+    def _look_at(self, ref: FlowRef, due: float) -> None:
+        if ref in self._ready or self._due.get(ref, float("inf")) <= due:
+            return
+        self._due[ref] = due
+        heapq.heappush(self._later, (due, ref))
+        self._changed.notify()
 
     def _release(self, ref: FlowRef) -> None:
         hints = self._working.pop(ref, None)

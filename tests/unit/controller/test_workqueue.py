@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from nomadflows.controller.workqueue import WorkQueue
+from nomadflows.controller.workqueue import AWAY_BACKOFF_S, WorkQueue
 from nomadflows.model.names import FlowRef
 
 A, B = FlowRef("default", "a"), FlowRef("default", "b")
@@ -91,6 +91,61 @@ def test_a_signal_during_a_failing_look_is_kept_and_soon_looked_at() -> None:
     assert delay < 0.7
     clock.now += delay
     assert queue.take() == (A, frozenset({"full", "message"}))
+
+
+def test_a_burst_of_signals_while_a_server_is_away_does_not_lengthen_the_waits() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock)
+    queue.add(A, "message")
+    looks = []
+    while clock.now < 20:
+        queue.add(B)  # so that nobody waits for a flow that is not due
+        while (taken := queue.take()) and taken[0] == A:
+            looks.append(clock.now)
+            queue.failed(*taken)
+        queue.done(B)
+        clock.now += 0.01
+        if clock.now < 0.3:  # a message every hundredth of a second
+            queue.add(A, "message")
+    early = [moment for moment in looks if moment < 2]
+    assert len(early) <= 4, "no more than without the burst"
+    assert sum(2 <= moment < 10 for moment in looks) >= 2, "and no less"
+
+
+def test_a_signal_brings_a_look_forward_to_half_a_second_after_the_failure() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock)
+    queue.add(A)
+    for _ in range(8):
+        taken = queue.take()
+        assert taken
+        clock.now += queue.failed(*taken)
+    taken = queue.take()
+    assert taken
+    failed_at = clock.now
+    assert queue.failed(*taken) > 30
+    clock.now += 0.1
+    queue.add(A, "message")
+    queue.add(B)
+    assert queue.take() == (B, frozenset())
+    clock.now = failed_at + 0.5
+    assert queue.take() == (A, frozenset({"message"}))
+    # The look that was brought forward fails too: the long wait is the one that was under way
+    assert queue.failed(A, frozenset()) > 29
+    queue.done(B)
+
+
+def test_a_server_that_is_away_is_asked_again_sooner_than_a_flow_that_fails() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock)
+    queue.add(A)
+    delay = 0.0
+    for _ in range(12):
+        taken = queue.take()
+        assert taken
+        delay = queue.failed(*taken, longest_s=AWAY_BACKOFF_S)
+        clock.now += delay
+    assert delay < 7
 
 
 def test_closing_ends_those_who_wait() -> None:
