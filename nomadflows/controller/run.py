@@ -16,6 +16,7 @@ from nomadflows.controller.leader import Leader
 from nomadflows.model.errors import NomadflowsError
 from nomadflows.settings import Settings
 from nomadflows.store.leadership import Leadership
+from nomadflows.vault.renewal import keep_token
 
 log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ class Controller:
         self._leadership = Leadership(connect(settings).store, who, lost=self._lost.set)
 
     def run(self) -> None:
+        keep_token(connect(self._settings).vault, self._stop)
         self._leadership.campaign()
         try:
             while not self._stop.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from nomadflows.broker.address import Address
 from nomadflows.broker.pipeline import Pipeline
-from nomadflows.clients import per_thread
+from nomadflows.clients import connect, per_thread
 from nomadflows.gateway import metrics
 from nomadflows.gateway.directory import Directory, FlowReader
 from nomadflows.gateway.hook_objects import HookObjects
@@ -25,6 +26,7 @@ from nomadflows.gateway.rest.table import OPERATIONS
 from nomadflows.gateway.step_routes import addresses, object_store, step_routes
 from nomadflows.model.names import vhost
 from nomadflows.settings import Settings
+from nomadflows.vault.renewal import keep_token
 
 log = structlog.get_logger()
 
@@ -74,9 +76,12 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The server says when it begins and when its last request is answered."""
+        ended = threading.Event()
         await receive()
+        keep_token(connect(self._settings).vault, ended)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        ended.set()
         self._directory.close()
         self._rest.close()
         for pipeline in self._pipelines.values():
