@@ -21,6 +21,7 @@ from typing import Any, Final
 from nomadflows.broker import wire
 from nomadflows.runtime.amqp import Loop
 from nomadflows.runtime.call import Step, describe
+from nomadflows.runtime.configuration import Configuration
 from nomadflows.runtime.envelope import Envelope
 from nomadflows.runtime.link import Link
 from nomadflows.runtime.mailbox import Mailbox
@@ -95,11 +96,12 @@ class StepProcess:
 
     def _make_pool(self, prepared: Prepared) -> None:
         settings = self._settings
+        config = Configuration(prepared.config, prepared.update_keys)
         step = Step(
             settings, self._crypto, self._envelope, SnapshotStore(prepared.snapshot), prepared.passthrough,
-            prepared.variables, self._mailbox.post, prepared.update_keys, Objects(settings, self._crypto),
+            prepared.variables, self._mailbox.post, config.update_keys, Objects(settings, self._crypto),
         )  # fmt: skip
-        worker = Worker(prepared.component, prepared.config, step, self._mailbox.post)
+        worker = Worker(prepared.component, config, step, self._mailbox.post)
         pool: Pool = (
             LoopPool(worker, settings.prefetch)
             if prepared.component.is_async

@@ -17,6 +17,7 @@ from nomadflows.broker import wire
 from nomadflows.runtime.amqp import BasicProperties
 from nomadflows.runtime.call import Step
 from nomadflows.runtime.component import load
+from nomadflows.runtime.configuration import Configuration
 from nomadflows.runtime.envelope import Envelope
 from nomadflows.runtime.objects import Objects
 from nomadflows.runtime.settings import PREFIX, Settings
@@ -67,9 +68,10 @@ class Trial:
     ) -> None:
         """ComponentError for a folder that does not hold what its descriptor promises; the errors of its module and of
         its `init` as they are. Neither `startup` nor `shutdown` is run: they act upon other systems."""
-        self._config = dict(config or {})
+        given = dict(config or {})
         if credential is not None:
-            self._config = {**self._config, **credential, "_account": _ACCOUNT}
+            given = {**given, **credential, "_account": _ACCOUNT}
+        known = Configuration(given, self._update_keys)
         self._credential = credential is not None
         self._component = load(folder, function)
         self._emitted: list[Emitted] = []
@@ -78,11 +80,11 @@ class Trial:
         settings = _settings(folder, function)
         step = Step(
             settings, self._crypto, Envelope(settings), self._snapshot, passthrough=True, variables=variables or {},
-            post=self._post, update_keys=self._update_keys, objects=Objects(settings, self._crypto),
+            post=self._post, update_keys=known.update_keys, objects=Objects(settings, self._crypto),
         )  # fmt: skip
-        self._worker = Worker(self._component, self._config, step, self._finish)
+        self._worker = Worker(self._component, known, step, self._finish)
         self._rejected = False
-        self._component.run_hook("init", wire.from_json(wire.to_json(self._config)))
+        self._component.run_hook("init", known.copy())
 
     @property
     def snapshot(self) -> Json:

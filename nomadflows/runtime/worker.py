@@ -11,6 +11,7 @@ from nomadflows.runtime import log
 from nomadflows.runtime.api import Attachments, Message, Rebound
 from nomadflows.runtime.call import Call, Rest, Step, items
 from nomadflows.runtime.component import Component
+from nomadflows.runtime.configuration import Configuration
 from nomadflows.runtime.objects import ObjectError
 from nomadflows.runtime.work import Finished, Verdict, Work
 
@@ -57,9 +58,11 @@ class AsyncCallContext(CallContext):
 class Worker:
     """Everything a worker thread needs, made once."""
 
-    def __init__(self, component: Component, config: Json, step: Step, finished: Callable[[Finished], None]) -> None:
+    def __init__(
+        self, component: Component, config: Configuration, step: Step, finished: Callable[[Finished], None]
+    ) -> None:
         self._component = component
-        self._config = wire.to_json(config)  # each call gets a copy of its own
+        self._config = config
         self._step = step
         self._finished = finished
 
@@ -122,7 +125,7 @@ class Worker:
         message = Message.from_wire(content)
         if reply_to := (work.headers or {}).get("reply_to"):
             message.headers["reply_to"] = reply_to
-        arguments = [message, wire.from_json(self._config), self._step.snapshot.copy()]
+        arguments = [message, self._config.copy(), self._step.snapshot.copy()]
         if self._component.takes_context:
             kind = AsyncCallContext if self._component.is_async else CallContext
             arguments.append(kind(call, self._step, work))

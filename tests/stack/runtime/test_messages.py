@@ -244,10 +244,11 @@ def test_what_is_no_snapshot_is_an_error(harness: Harness, bad: str):
 def test_renewed_keys_go_to_the_account_of_the_step(harness: Harness):
     harness.component("""
         async def process(message, config, snapshot, context):
+            await context.emit("data", {"token": config["token"]})
             await context.emit("updateKeys", {"token": "new"})
             await context.emit("end")
     """)
-    harness.api.step = {"config": {"_account": "shop-api"}}
+    harness.api.step = {"config": {"_account": "shop-api", "token": "old"}}
     harness.start()
     harness.send({})
     harness.settled()
@@ -256,6 +257,8 @@ def test_renewed_keys_go_to_the_account_of_the_step(harness: Harness):
     harness.api.statuses = [404]
     harness.send({})
     assert harness.error().name == "ApiRefusalError"
+    # And each message is worked with what the one before it renewed
+    assert harness.bodies("data", 2) == [{"token": "old"}, {"token": "new"}]
 
 
 def test_what_a_component_is_given_is_its_own(harness: Harness):

@@ -16,6 +16,7 @@ from nomadflows.runtime import objects
 from nomadflows.runtime.amqp import BasicProperties
 from nomadflows.runtime.call import Step
 from nomadflows.runtime.component import load
+from nomadflows.runtime.configuration import Configuration
 from nomadflows.runtime.envelope import Envelope
 from nomadflows.runtime.objects import Objects
 from nomadflows.runtime.settings import Settings
@@ -56,7 +57,7 @@ class Bench:
             settings, CRYPTO, Envelope(settings), SnapshotStore({}), passthrough, {}, self._post, print,
             Objects(settings, CRYPTO),
         )  # fmt: skip
-        self._worker = Worker(self.component, {}, step, self._finish)
+        self._worker = Worker(self.component, Configuration({}, print), step, self._finish)
         self.out: list[Json] = []
         self.errors: list[tuple[Json, Json | None]] = []
         self.verdict = Verdict.ACK

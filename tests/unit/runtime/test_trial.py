@@ -110,6 +110,26 @@ def test_update_keys_tells_names_and_no_values(trial):
     assert not outcome.rejected
 
 
+def test_a_token_that_was_renewed_is_what_later_messages_are_worked_with(trial):
+    """A process that lives for long would go on with the token of its start, which has ended, now and then."""
+    one = trial(
+        """
+        def process(message, config, snapshot, context):
+            yield {"token": config["token"], "path": config["path"]}
+            if "keys" in message.body:
+                context.emit("updateKeys", message.body["keys"])
+        """,
+        config={"path": "in"}, credential={"token": "first", "client": "c"},
+    )  # fmt: skip
+
+    def worked_with(body):
+        return one.give({"body": body}).of("data")[0]["body"]
+
+    assert worked_with({"keys": {"token": "second"}}) == {"token": "first", "path": "in"}
+    assert worked_with({"keys": "none"}) == {"token": "second", "path": "in"}
+    assert worked_with({}) == {"token": "second", "path": "in"}
+
+
 @pytest.mark.parametrize(("credential", "keys"), [(None, {"token": "new"}), ({"token": "old"}, "new")])
 def test_keys_that_cannot_be_kept_are_an_error_of_the_message(trial, credential, keys):
     outcome = trial(UPDATE, credential=credential).give({"body": {"keys": keys}})
