@@ -36,7 +36,7 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
     "-n",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Only the last N lines of each process; about N with --follow.",
+    help="Only the last N lines of each process, of those asked for; about N with --follow.",
 )
 @click.option("--execution", metavar="ID", default="", help="Only what was logged while working on this execution.")
 @click.option("--raw", is_flag=True, help="Lines as the step wrote them: JSON.")
@@ -70,7 +70,7 @@ def logs(
     _check_steps(ref, steps, record.status.value)
     streams = _STREAMS if stream == "both" else (stream,)
     if follow:
-        history = None if tail is None else tail * _BYTES_A_LINE
+        history = None if tail is None or execution else tail * _BYTES_A_LINE
         Follower(
             session,
             ref,
@@ -98,8 +98,10 @@ def logs(
 def _history(
     session: Session, printer: _Printer, allocation: AllocView, stream: str, tail: int | None
 ) -> Iterable[str]:
+    """Lines of other executions do not count: many may have come since."""
     try:
-        return deque(session.nomad.logs(allocation.namespace, allocation.id, stream), maxlen=tail)
+        lines = session.nomad.logs(allocation.namespace, allocation.id, stream)
+        return deque(filter(printer.wants, lines), maxlen=tail)
     except Refused as error:  # its files are gone already, or not there yet; others' may be
         printer.note(f"no {stream} of {allocation.group} {allocation.id[:8]}: {error.message}")
         return ()
@@ -211,8 +213,11 @@ class _Printer:
         self._colours: dict[str, str] = {}
         self._width = max(map(len, steps), default=0)
 
+    def wants(self, text: str) -> bool:
+        return not self._execution or of_execution(text, self._execution)
+
     def line(self, allocation: AllocView, text: str) -> None:
-        if self._execution and not of_execution(text, self._execution):
+        if not self.wants(text):
             return
         with self._lock:
             step = allocation.group

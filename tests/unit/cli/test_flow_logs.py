@@ -69,10 +69,11 @@ def test_a_level_of_any_kind(level: object) -> None:
 
 
 class FakeNomad:
-    """One process of each version, which says that it worked on the execution `t-1`."""
+    """One process of each version, which says that it worked on the execution `t-1`, and on `later` others since."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.later = 0
 
     def allocations(self, _namespace: str, job: str) -> list[AllocView]:
         self.asked.append(job)
@@ -81,7 +82,8 @@ class FakeNomad:
     def logs(self, _namespace: str, alloc: str, stream: str) -> list[str]:
         time = f"2026-11-22T21:01:{int(alloc.removeprefix('orders.v')):02}.000Z"
         record = RECORD | {"time": time, "message": f"worked in {alloc}", "threadId": "t-1"}
-        return [json.dumps(record)] if stream == "stdout" else []
+        since = [record | {"message": "more", "threadId": f"t-{number}"} for number in range(2, 2 + self.later)]
+        return [json.dumps(line) for line in (record, *since)] if stream == "stdout" else []
 
 
 def of_version_12() -> tuple[Session, FakeNomad]:
@@ -105,3 +107,14 @@ def test_an_execution_is_followed_through_versions(capsys: pytest.CaptureFixture
     nomad.asked.clear()
     assert run(["flow", "logs", "orders"], session) == 0
     assert nomad.asked == ["orders.v12"]
+
+
+def test_an_execution_is_found_however_many_came_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--tail` counts lines of the execution that is asked for: filtered before they are counted, not after."""
+    session, nomad = of_version_12()
+    nomad.later = 30
+    assert run(["flow", "logs", "orders", "--execution", "t-1", "--tail", "1"], session) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+    assert run(["flow", "logs", "orders", "--tail", "1"], session) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "threadId=t-31" in line
