@@ -116,10 +116,11 @@ def unrouted_record(kept: Kept, crypto: Crypto, ref: FlowRef) -> Record | None:
 
 def paired(records: Sequence[Record], others: Iterable[Record]) -> list[Record]:
     """Each with its twin among `others`, if there is one. An id alone says too little, since all outputs of one call
-    may share one: what was in the message must be the same as well. `others` is read no further than need be."""
+    may share one, and a stranger's message may have none: what was in it must be the same as well. `others` is read no
+    further than need be."""
     left: dict[tuple[str, str], list[int]] = {}
     for place, record in enumerate(records):
-        if record.failed_on and record.input is not None:
+        if record.input is not None:
             left.setdefault((record.failed_on, record.step), []).append(place)
     found = list(records)
     looking = iter(others)

@@ -133,17 +133,23 @@ def test_a_flow_of_thirty_steps_starts(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_message_without_message_id_does_not_make_a_step_stick(world: World, tmp_path: Path) -> None:
+    """Nor the error handler, if the step fails on it."""
     world.deploy()
     world.start_controller()
-    flow = world.start_flow("without-id", relay(tmp_path / "out"))
+    definition = relay(tmp_path / "out", fail_on="7")
+    told = {"id": "oops", "use": "probe:told", "with": {"out": str(tmp_path / "errors")}, "error_handler": True}
+    flow = world.start_flow("without-id", {**definition, "steps": [*definition["steps"], told]})
     version = flow.version(1)
     secret = world.vault.version_secret(version)
-    body = encode(Crypto(secret.crypto_password, secret.crypto_iv), {"body": {"n": 1}})
+    crypto = Crypto(secret.crypto_password, secret.crypto_iv)
     with world.channel() as channel:
         properties = pika.BasicProperties(delivery_mode=2, headers={"protocolVersion": 2})
-        channel.basic_publish(version.exchange, "receive.input", body, properties, mandatory=True)
+        for step, number in (("receive", 1), ("note", 7)):
+            body = encode(crypto, {"body": {"n": number}})
+            channel.basic_publish(version.exchange, f"{step}.input", body, properties, mandatory=True)
     world.send(flow, range(2, 4))
     world.all_arrive(tmp_path / "out", range(1, 4))
+    world.all_arrive(tmp_path / "errors", range(7, 8))
 
 
 @pytest.mark.slow

@@ -43,6 +43,18 @@ def test_errors_of_one_kind_are_one_line():
     assert [(row["count"], row["message"]) for row in grouped(records)] == [(2, "a"), (1, "b")]
 
 
+def test_counts_of_errors_are_those_of_the_records_there_are():
+    """There is no counter beside the records that could say something else, whatever is wrong with one of them."""
+    whole = [error(f"error {number % 7}") for number in range(20)]
+    spoilt = [error(crypto=OTHER), error(stepId="report"), Kept(1, "orders.v3", "store.error", {}, b"rubbish")]
+    kept = [*whole, *spoilt]
+    while kept:
+        rows = grouped([error_record(one, CRYPTO) for one in kept])
+        assert sum(row["count"] for row in rows) == len(kept)
+        del kept[len(kept) // 2]  # retried, dropped, or too old
+    assert grouped([]) == []
+
+
 def test_a_dead_letter_of_an_error_handler_is_read_as_what_the_handler_got():
     headers = {
         "messageId": "e1",
@@ -69,9 +81,9 @@ def test_what_found_no_queue_is_told_by_its_key_and_only_to_its_flow():
     assert unrouted_record(answer, CRYPTO, FlowRef("default", "orders")).step == ""
 
 
-def dead(messages, step="store", message_id="m1"):
+def dead(messages, step="store", **headers):
     death = [{"queue": f"orders.v3.{step}", "reason": "rejected"}]
-    headers = {"messageId": message_id, "protocolVersion": 2, "x-death": death}
+    headers = {"messageId": "m1", "protocolVersion": 2, "x-death": death, **headers}
     return [
         dead_record(
             Kept(tag, "", "orders.dead", headers, encode(CRYPTO, message)), CRYPTO, FlowRef("default", "orders")
@@ -98,6 +110,13 @@ def test_an_error_and_its_dead_letter_are_known_by_message_step_and_content():
     # Then only what says the same belongs together, whatever is in the headers
     assert [one.twin and one.twin.kept.tag for one in paired(records, letters)] == [1, None, None]
     assert paired([failed({"body": {"n": 1}}, parentMessageId="m2")], letters)[0].twin is None
+
+
+def test_an_error_of_a_message_without_message_id_has_its_dead_letter_too():
+    """Else a retry would leave the dead letter, which would bring the message a second time."""
+    letters = dead([{"body": {"n": 1}}, {"body": {"n": 2}}], messageId="")
+    (found,) = paired([failed({"body": {"n": 2}}, parentMessageId="")], letters)
+    assert found.twin is letters[1]
 
 
 def test_each_dead_letter_belongs_to_one_error():
