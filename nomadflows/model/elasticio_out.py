@@ -30,9 +30,9 @@ def write_graph(definition: Json) -> Json:
     if order := kept.get("order"):
         nodes.sort(key=lambda node: order.index(node["id"]) if node["id"] in order else len(order))
     attributes["graph"] = {"nodes": nodes, "edges": _sorted_edges(list(_edges(steps)), kept), **kept.get("graph", {})}
-    configs = kept.get("nodes_config", {}) | {
-        step["id"]: config for step in steps if (config := _config(step)) is not None
-    }
+    ids = {step["id"] for step in steps}  # one that is new here has nothing of what a node of its name once was
+    was = {key: config for key, config in kept.get("nodes_config", {}).items() if config is None or key not in ids}
+    configs = was | {step["id"]: config for step in steps if (config := _config(step)) is not None}
     if configs:
         attributes["nodes_config"] = configs
     attributes = kept.get("empty", {}) | attributes

@@ -162,6 +162,19 @@ def test_a_change_made_here_is_in_what_is_written():
     assert "log_level" not in document["nodes_config"]["step_1"]
 
 
+def test_settings_of_a_node_go_with_it_and_those_of_others_stay():
+    definition = stored(EVERYTHING)
+    before = EVERYTHING["data"]["attributes"]["nodes_config"]
+    # A step that is removed takes its own along
+    del definition["steps"][4]
+    definition["steps"][4].update(after=["step_3", "step_4"])
+    document = write_graph(definition)["data"]["attributes"]
+    assert document["nodes_config"] == {name: config for name, config in before.items() if name != "step_5"}
+    # And a new one does not get those of a node that was gone before, though it has its name
+    definition["steps"].append({"id": "gone", "use": "log:write", "after": "step_6"})
+    assert "gone" not in write_graph(definition)["data"]["attributes"]["nodes_config"]
+
+
 FLOW = """
 flow: shop
 timezone: Europe/Berlin
