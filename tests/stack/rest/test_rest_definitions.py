@@ -10,7 +10,7 @@ from nomadflows.clients import connect
 from nomadflows.model.names import FlowRef
 from nomadflows.model.states import FlowState, Status, StepStatus
 from nomadflows.settings import Settings
-from nomadflows.store import Store
+from nomadflows.store import Store, users
 from tests.stack.rest.conftest import FLOW, Api
 
 pytestmark = pytest.mark.stack
@@ -56,6 +56,22 @@ def test_from_a_definition_to_a_version_and_back(integrator: Api, settings: Sett
     assert shown["definition"]["schedule"] == "*/7 * * * *"
     for unknown in ("7", "x", "9" * 30, "²"):
         integrator.get(f"{flow}/versions/{unknown}", 404)
+
+
+def test_versions_are_listed_though_their_author_was_deleted(
+    integrator: Api, guest: Api, store: Store, flow: str
+) -> None:
+    written = {"type": "flow-draft", "id": flow.rpartition("/")[2], "attributes": {"definition": slower("*/9 * * * *")}}
+    integrator.send("PUT", f"{flow}/draft", written)
+    integrator.post(f"{flow}/publish", status=201)
+    integrator.send("PUT", f"{flow}/draft", written | {"attributes": {"definition": slower("*/8 * * * *")}})
+    users.delete(store, integrator.auth[0])
+    # Who it was is still told, of versions, of the draft and of the flow's last change
+    listed = guest.get(f"{flow}/versions")["data"]
+    assert [one["attributes"]["author"] for one in listed] == ["ivan@example.com", "anna"]
+    assert guest.get(f"{flow}/versions/2")["data"]["attributes"]["author"] == "ivan@example.com"
+    assert guest.get(f"{flow}/draft")["data"]["attributes"]["author"] == "ivan@example.com"
+    guest.get(flow)
 
 
 def test_what_is_wrong_with_a_definition_is_told_at_its_place(integrator: Api, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -328,6 +329,21 @@ def test_two_that_make_the_same_new_flow_do_not_overwrite_each_other(consul, sto
     with pytest.raises(Conflict, match="at the same time by ben: created"):
         requests.apply(slow, REF, OTHER, by="me")
     assert store.draft(REF).value["definition"] == DEFINITION
+
+
+def test_copies_of_a_flow_that_are_made_at_once_are_all_made(consul, store, ref):
+    """Each is a flow of its own: nothing that they share counts them, or makes one wait for another."""
+    copies = [FlowRef("default", f"copy-{number}") for number in range(8)]
+
+    def copy(made):
+        with Store(consul.address, prefix=store.keys.prefix) as own:
+            definition = own.version(ref.version(1))["definition"]
+            requests.apply(own, made, definition | {"flow": made.flow}, by="anna")
+            return requests.publish(own, made, by="anna")
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        assert list(pool.map(copy, copies)) == [1] * len(copies)
+    assert {record.ref for record in store.flows("default")} == {ref, *copies}
 
 
 def test_a_definition_above_consuls_limit_is_refused_with_its_size_and_leaves_nothing(store):

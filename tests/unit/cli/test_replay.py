@@ -4,6 +4,7 @@ import pytest
 
 from nomadflows.broker.kept import Kept
 from nomadflows.broker.wire import (
+    OBJECT_HEADER,
     Crypto,
     decode,
     decode_error_members,
@@ -165,6 +166,26 @@ def test_an_earlier_step_gets_what_it_got_then(step, carried, start, place, of, 
     found = begin(CHAIN, failed(step, carried), start)
     assert (found.step, found.previous) == (place, of)
     assert found.content == {**PASSTHROUGH[of], "passthrough": {name: PASSTHROUGH[name] for name in left}}
+
+
+def test_a_retry_from_an_earlier_step_names_the_bodies_that_lie_in_the_object_store():
+    """Lightweight messages: what an earlier step got is found there, as are the bodies of the steps before that."""
+
+    def light(name):
+        return {"body": {}, "headers": {OBJECT_HEADER: name}}
+
+    content = {**light("of store"), "passthrough": {"receive": light("of receive"), "enrich": light("of enrich")}}
+    kept = Kept(1, "orders.v3", "store.error", {"stepId": "store"}, error_body(CRYPTO, {"message": "no"}, content))
+    made = again(CHAIN, error_record(kept, CRYPTO), step="store")
+    assert made.content == content
+    report = {"stepId": "report"}
+    passthrough = {"store": light("of store"), **content["passthrough"]}
+    body = error_body(CRYPTO, {"message": "no"}, {**light("of report"), "passthrough": passthrough})
+    made = again(CHAIN, error_record(Kept(1, "orders.v3", "report.error", report, body), CRYPTO), step="store")
+    assert decode(CRYPTO, made.message.body, made.message.headers) == {
+        **light("of enrich"),
+        "passthrough": {"receive": light("of receive")},
+    }
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,16 @@ def test_ticks_come_when_they_are_due_and_a_look_before_each() -> None:
     ]
 
 
+def test_what_is_told_of_a_schedule_in_another_zone_is_the_moment_of_its_ticks() -> None:
+    """In UTC, and marked so: nobody has to know in which zone it was written, or is read."""
+    world = World()
+    world.follow(plan("0 9 * * *", "Europe/Berlin"))
+    told = world.scheduler.times(REF)
+    assert (told["next_tick"], told["later_ticks"][0]) == ("2026-03-11T08:00:00.000Z", "2026-03-12T08:00:00.000Z")
+    world.pass_until(NOON + timedelta(hours=21), step=60)
+    assert world.times() == [datetime(2026, 3, 11, 8, 0, 1, tzinfo=UTC)]
+
+
 def test_a_tick_is_skipped_while_the_last_one_waits() -> None:
     world = World()
     world.follow(plan())

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from nomadflows.controller.writer import _parked_s, _ready_s, _slowest
 from nomadflows.model.names import FlowRef
-from nomadflows.model.states import Desired, FlowState, Status, StepStatus, timestamp
+from nomadflows.model.states import Desired, FlowState, Status, StepStatus, WantedState, timestamp
 from nomadflows.plan.seen import QueueSeen, Seen, VersionSeen
+from tests.unit.controller.simulation import in_memory
 
 BEGIN = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 UP, AWAY = QueueSeen(0, 1), QueueSeen(0, 0)
@@ -52,3 +55,35 @@ def test_the_slowest_step_is_named() -> None:
 
     assert _slowest(Status(steps=steps)) == "; slowest: b, 2.12 s"
     assert _slowest(Status()) == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "state"),
+    [
+        (WantedState.STOPPED, FlowState.STOPPED),
+        (WantedState.SUSPENDED, FlowState.SUSPENDED),
+        (WantedState.RUNNING, FlowState.SLEEPING),
+    ],
+)
+def test_when_a_flow_was_started_and_came_to_rest_is_not_when_it_was_last_looked_at(
+    wanted: WantedState, state: FlowState
+) -> None:
+    with in_memory() as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        assert sim.live(60, lambda: sim.servers.read_status().state is FlowState.RUNNING)
+        begun = sim.servers.read_status().started
+        if wanted is not WantedState.RUNNING:
+            sim.wish(wanted)
+        assert sim.live(60, lambda: sim.servers.read_status().state is state)
+        came = timestamp(sim.servers.now())
+        # When full rounds look at it, also those of the next leader
+        for _ in range(3):
+            sim.servers.now_s += 300
+            sim.next_controller()
+            sim.turn()
+        # Then the times that people are told are those of what happened
+        status = sim.servers.read_status()
+        assert (status.state, status.since, status.started) == (state, came, begun)
+        assert sim.servers.history[-1][-1].at == came
+        assert {one.at for one in status.conditions} == {came}

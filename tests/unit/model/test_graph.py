@@ -166,6 +166,30 @@ def test_what_a_step_is_given_is_what_its_definition_says():
     assert (run.replicas, run.prefetch, run.memory, run.cpu, run.passthrough) == (3, 4, 512, 200, False)
 
 
+def test_what_a_step_of_one_branch_says_is_not_said_by_its_like_in_another():
+    """Two steps of one function, in two branches that share their settings as far as they are written alike."""
+    shared = {"table": "orders", "columns": ["id"]}
+    said = {"credential": "eu", "env": {"REGION": "eu"}, "replicas": 3, "log_level": "debug", "passthrough": False}
+    run = {
+        step.id: step
+        for step in expand(
+            flow(
+                {"id": "in"},
+                {"id": "eu", "after": "in", "with": {**shared, "key": "id"}, "map": {"id": "eu_id"}, **said},
+                {"id": "us", "after": "in", "with": shared, "map": {"id": "us_id"}},
+                {"id": "rest", "after": "in", "with": shared},
+            )
+        )
+    }
+    assert run["eu"].config == {**shared, "key": "id"}
+    for other in ("us", "rest"):
+        found = run[other]
+        assert (found.config, found.credential, found.env, found.replicas) == (shared, None, {}, 1)
+        assert (found.log_level, found.passthrough) == ("", True)
+    assert [run[f"mapper:in:{step}"].config["mapping"]["id"] for step in ("eu", "us")] == ["eu_id", "us_id"]
+    assert "mapper:in:rest" not in run
+
+
 def test_a_mapper_keeps_pace_with_the_step_before_it():
     _, _, mapper, _ = expand(
         flow({"id": "a"}, {"id": "b", "replicas": 3, "prefetch": 5}, {"id": "c", "map": {"x": "y"}})
