@@ -21,7 +21,6 @@ from tests.world import World, eventually
 
 ROUNDS = int(os.environ.get("ROUNDS", "8"))
 FILES, BYTES = 2_000, 10_000
-WAYS = ("folder", "cache", "nomad")
 
 
 def component(folder: Path, files: int) -> Path:

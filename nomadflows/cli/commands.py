@@ -32,8 +32,6 @@ SECTIONS: tuple[tuple[str, Table], ...] = (
     }),
 )
 
-COMMANDS: Table = {name: entry for _, table in SECTIONS for name, entry in table.items()}
-
 FLOW_SECTIONS: tuple[tuple[str, Table], ...] = (
     ("Definition", {
         "validate": ("nomadflows.cli.flow_define", "validate", "Check a flow file; nothing is stored."),

@@ -124,25 +124,6 @@ class Nomad:
         """Of all versions of the job, newest first. None as soon as the job is purged, though processes may be ending."""
         return self._views(self._wire.get(self._api.job, job_id, "allocations", namespace=namespace, all=True))
 
-    def await_allocations(self, namespace: str, job_id: str, index: int, wait_s: float) -> tuple[list[AllocView], int]:
-        """Blocks until they differ from those at `index` or `wait_s` is over; also gives the index to go on with.
-
-        Nomad adds up to a sixteenth to the wait, so the request is given a fifteenth and at least a second more.
-        """
-        path = (job_id, "allocations")
-        timeout = (self._wire.timeout, wait_s + max(1.0, wait_s / 15))
-        response = self._wire.send(
-            self._api.job,
-            *path,
-            timeout=timeout,
-            namespace=namespace,
-            all=True,
-            index=index,
-            wait=f"{wait_s * 1000:.0f}ms",
-        )
-        now = int(response.headers.get("X-Nomad-Index", "0"))
-        return self._views(response.json()), 0 if now < index else now  # backwards: servers were restored
-
     def stop_alloc(self, namespace: str, alloc_id: str) -> None:
         """Stop one allocation; Nomad starts another in its place."""
         self._wire.send(self._api.allocation, alloc_id, "stop", method="post", namespace=namespace)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import requests
@@ -34,17 +35,15 @@ class EventStream:
     def events(self, index: int) -> Iterator[ClusterEvent]:
         """Until `stop` is set. ServerRefused if Nomad does not let us listen."""
         self._last = index
-        lost = ""
+        lost = False
         with Closer(self._stop) as closer:
             while (response := self._connected()) is not None:
                 with closer.guarding(response):
                     if lost:
-                        yield ClusterEvent("Stream", "Reconnected", "", "", "", self._last, {"Cause": lost})
-                    try:
+                        yield ClusterEvent("Stream", "Reconnected", "", "", "", self._last)
+                    with suppress(requests.RequestException):  # ended by whatever cause, it is asked for again
                         yield from self._read(response)
-                        lost = "Nomad ended the stream"
-                    except requests.RequestException as error:
-                        lost = str(error)
+                    lost = True
 
     def _connected(self) -> requests.Response | None:
         """Tries until it works; None if `stop` comes first."""

@@ -91,7 +91,6 @@ class AllocView:
     failed: bool
     message: str  # why it does not run, if it does not; else its newest event
     started: str  # RFC 3339; "": never
-    job_version: int
     node: str
     created_index: int
     killed: bool = False  # its newest exit was a SIGKILL from outside, which says nothing about the task itself
@@ -112,7 +111,6 @@ class AllocView:
             out_of_memory=_newest_exit(state).get("oom_killed") == "true",
             message=_news(state.get("Events") or []) or alloc.get("ClientDescription", ""),
             started=_time(state.get("StartedAt")),
-            job_version=alloc["JobVersion"],
             node=alloc.get("NodeName", ""),
             created_index=alloc["CreateIndex"],
         )
@@ -128,7 +126,6 @@ class ClusterEvent:
     namespace: str
     job_id: str  # the job concerned, "" if there is none
     index: int
-    payload: Json = field(repr=False, compare=False)
 
     @classmethod
     def from_json(cls, event: Json) -> ClusterEvent:
@@ -139,7 +136,6 @@ class ClusterEvent:
             namespace=event.get("Namespace", ""),
             job_id=_job_of(event),
             index=event["Index"],
-            payload=event.get("Payload") or {},
         )
 
 

@@ -10,7 +10,6 @@ from typing import Final
 from nomadflows.devstack.layout import Layout, read_json, write_json
 from nomadflows.devstack.ports import Ports
 
-SERVERS: Final = ("rabbitmq", "consul", "vault", "nomad")
 OURS: Final = ("controller", "gateway")  # started once the servers are ready
 
 

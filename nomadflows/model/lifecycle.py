@@ -84,5 +84,4 @@ def next_state(
     return _TABLE.get((state, signal))
 
 
-INTERMEDIATE: Final = frozenset({_S.STARTING, _S.SUSPENDING, _S.STOPPING})
 ACTIVE: Final = frozenset({_S.STARTING, _S.RUNNING, _S.SLEEPING})

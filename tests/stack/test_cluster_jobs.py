@@ -142,15 +142,6 @@ def test_a_stopped_allocation_is_replaced(nomad, parked):
     eventually(lambda: any(a.id != first.id and a.client_status == "running" for a in alive(nomad, VERSION)))
 
 
-def test_waiting_for_allocations_ends_with_the_change(nomad, parked):
-    before, index = nomad.await_allocations(VERSION.workspace, VERSION.job_id, 0, 1)
-    assert nomad.await_allocations(VERSION.workspace, VERSION.job_id, index, 0.2) == (before, index)
-    nomad.register_counts(parked, dict.fromkeys(parked.counts, 1))
-    after, later = nomad.await_allocations(VERSION.workspace, VERSION.job_id, index, 10)
-    assert len(after) == 3
-    assert later > index
-
-
 def test_stop_and_purge_are_safe_to_repeat(nomad, parked):
     nomad.deregister(VERSION.workspace, VERSION.job_id, purge=False)
     assert nomad.job(VERSION.workspace, VERSION.job_id).stopped

@@ -77,7 +77,7 @@ class FakeNomad:
 
     def allocations(self, _namespace: str, job: str) -> list[AllocView]:
         self.asked.append(job)
-        return [AllocView(job, "default", "note", "complete", "stop", 0, False, "", "", 0, "node", 0)]
+        return [AllocView(job, "default", "note", "complete", "stop", 0, False, "", "", "node", 0)]
 
     def logs(self, _namespace: str, alloc: str, stream: str) -> list[str]:
         time = f"2026-11-22T21:01:{int(alloc.removeprefix('orders.v')):02}.000Z"

@@ -158,7 +158,6 @@ class FakeNomad:
                 p.state == "failed",
                 p.note,
                 "",
-                0,
                 "node",
                 0,
                 out_of_memory=p.note == "OOM Killed",
