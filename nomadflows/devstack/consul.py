@@ -50,7 +50,6 @@ class Consul:
     own: bool = True
     name: str = "consul"
     needs: tuple[str, ...] = ()
-    grace: float = 10.0
 
     def command(self) -> Command | None:
         if not self.own:

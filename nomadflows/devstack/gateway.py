@@ -17,7 +17,6 @@ class Gateway:
     port: int
     needs: tuple[str, ...]
     name: str = "gateway"
-    grace: float = 20.0
 
     def command(self) -> Command | None:
         env = {"NOMADFLOWS_HOME": str(self.home), "NOMADFLOWS_CONFIG": str(self.settings_file)}

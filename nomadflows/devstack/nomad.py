@@ -211,7 +211,6 @@ class NomadServer:
     around: Around
     name: str = "nomad"
     needs: tuple[str, ...] = ()
-    grace: float = 15.0
 
     def configuration(self) -> str:
         around = self.around
@@ -240,7 +239,6 @@ class NomadClient:
     around: Around
     name: str = "nomad-client"
     needs: tuple[str, ...] = ("nomad", "vault")
-    grace: float = 15.0
 
     @property
     def address(self) -> str:

@@ -96,7 +96,6 @@ class Epmd:
     ports: Ports
     name: str = "epmd"
     needs: tuple[str, ...] = ()
-    grace: float = 2.0
 
     def command(self) -> Command | None:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -123,7 +122,6 @@ class RabbitMQ:
     own: bool = True
     name: str = "rabbitmq"
     needs: tuple[str, ...] = ("epmd",)
-    grace: float = 30.0
 
     def command(self) -> Command | None:
         if not self.own:

@@ -36,10 +36,6 @@ class Server(Protocol):
     def needs(self) -> tuple[str, ...]:
         """Servers that must be ready before this one starts."""
 
-    @property
-    def grace(self) -> float:
-        """Seconds between SIGTERM and SIGKILL."""
-
     def command(self) -> Command | None:
         """Write the configuration and say how to start; called before each start."""
 

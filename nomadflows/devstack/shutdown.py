@@ -13,7 +13,7 @@ from nomadflows.devstack.processes import Identity
 from nomadflows.devstack.state import ServerView
 
 _STEP_GRACE: Final = 10.0
-_GRACE: Final = {
+_GRACE: Final = {  # seconds between SIGTERM and SIGKILL
     "controller": 20.0,
     "gateway": 20.0,
     "nomad-client": 15.0,
@@ -26,7 +26,8 @@ _GRACE: Final = {
 
 
 def stop_servers(servers: Sequence[ServerView], layout: Layout, nomad_program: str) -> None:
-    """The gateway and the controller first, so that nobody repairs what is being taken down; steps while the broker still answers."""
+    """The gateway and the controller first, so that nobody repairs what is being taken down; steps while the broker
+    still answers."""
     alive = {one.name: one.process for one in servers if one.process is not None}
     _stop(alive, "gateway", "controller")
     if not nomad_program:

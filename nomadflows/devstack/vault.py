@@ -74,7 +74,6 @@ class Vault:
     own: bool = True
     name: str = "vault"
     needs: tuple[str, ...] = ()
-    grace: float = 10.0
 
     def command(self) -> Command | None:
         if not self.own:
@@ -147,7 +146,6 @@ class JwtAuth:
     mount: str = "jwt-nomad"
     name: str = "identities"
     needs: tuple[str, ...] = ("vault", "nomad")
-    grace: float = 0.0
 
     def command(self) -> Command | None:
         return None

@@ -24,7 +24,6 @@ class Scripted:
     health: Health = READY
     name: str = "scripted"
     needs: tuple[str, ...] = ()
-    grace: float = 1.0
     starts: list[str] = field(default_factory=list)
 
     def command(self) -> Command | None:
