@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from nomadflows.cli import output
 from nomadflows.cli.flow_state import existing
+from nomadflows.cli.log_lines import dated, log_text, of_execution
 from nomadflows.cli.session import Session, flow_argument, pass_session
 from nomadflows.model.errors import InputError, NomadflowsError, Refused
 from nomadflows.model.names import FlowRef
@@ -89,7 +89,7 @@ def logs(
         (moment, allocation, line)
         for allocation in allocations
         for name in streams
-        for moment, line in _dated(_history(session, printer, allocation, name, tail))
+        for moment, line in dated(_history(session, printer, allocation, name, tail))
     ]
     for _, allocation, line in sorted(found, key=lambda entry: entry[0]):
         printer.line(allocation, line)
@@ -105,14 +105,6 @@ def _history(
     except Refused as error:  # its files are gone already, or not there yet; others' may be
         printer.note(f"no {stream} of {allocation.group} {allocation.id[:8]}: {error.message}")
         return ()
-
-
-def _dated(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Lines with their time; one without belongs to the line before it."""
-    moment = ""
-    for line in lines:
-        moment = str((_record(line) or {}).get("time", moment))
-        yield moment, line
 
 
 def follow(session: Session, ref: FlowRef) -> None:
@@ -147,60 +139,6 @@ def _allocations(session: Session, ref: FlowRef, numbers: Sequence[int], steps: 
         for allocation in reversed(session.nomad.allocations(ref.workspace, ref.version(number).job_id))
         if not steps or allocation.group in steps
     ]
-
-
-_TOLD_ELSEWHERE = {"time", "level", "message", "logger", "flow", "step", "stack"}
-
-
-def log_text(line: str) -> str:
-    """A line for people: of a record in JSON time, level, message, what it adds and where it failed; else as it is."""
-    record = _record(line)
-    if record is None:
-        return line
-    more = [f"{key}={value}" for key, value in record.items() if key not in _TOLD_ELSEWHERE]
-    cause = _cause(str(record.get("stack") or "").rstrip())
-    time = str(record["time"])[11:23]
-    text = " ".join([time, f"{str(record['level']).upper():<7}", str(record["message"]), *more])
-    return f"{text}: {cause}" if cause else text
-
-
-def _cause(stack: str) -> str:
-    """The line that names the error: Python's last, Node's first."""
-    first, _, more = stack.partition("\n")
-    return first if more.lstrip().startswith("at ") else stack.rpartition("\n")[2]
-
-
-def of_execution(line: str, execution: str) -> bool:
-    """Whether a line was logged during a call of that execution; a line that is no record belongs to none."""
-    return execution in line and (_record(line) or {}).get("threadId") == execution
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    """A line of structured log, or None."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(record, dict) or not {"time", "level"} <= record.keys():
-        return None
-    if "message" in record:
-        return record
-    return _from_node(record) if "msg" in record else None
-
-
-_LEVELS = {"10": "trace", "20": "debug", "30": "info", "40": "warning", "50": "error", "60": "fatal"}
-_OF_THE_PROCESS = {"name", "hostname", "pid", "v", "tag", "level", "msg", "err"}
-
-
-def _from_node(record: dict[str, Any]) -> dict[str, Any]:
-    """A line of elastic.io's Node library, which writes bunyan's, in our words; without what is said of the process."""
-    said = {
-        key: value for key, value in record.items() if key not in _OF_THE_PROCESS and not key.startswith("ELASTICIO_")
-    }
-    error = record.get("err")
-    stack = {"stack": str(error.get("stack") or error.get("message") or "")} if isinstance(error, dict) else {}
-    level = str(record["level"])
-    return {**said, "level": _LEVELS.get(level, level), "message": record["msg"], **stack}
 
 
 class _Printer:

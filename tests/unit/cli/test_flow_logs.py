@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nomadflows.cli.flow_logs import log_text, of_execution
+from nomadflows.cli.log_lines import log_text, of_execution
 from nomadflows.cli.root import run
 from nomadflows.cli.session import Session
 from nomadflows.cluster.views import AllocView
@@ -37,7 +37,9 @@ def test_of_a_stack_the_last_line() -> None:
     assert log_text(json.dumps(RECORD | {"stack": stack})).endswith("cannot start: ComponentError: no component.json")
 
 
-@pytest.mark.parametrize("line", ["plain text", "", "{broken", '{"a": 1}', "[1]", "7"])
+@pytest.mark.parametrize(
+    "line", ["plain text", "", "{broken", '{"a": 1}', "[1]", "7", pytest.param("[" * 100_000, id="deep")]
+)
 def test_other_lines_stay_as_they_are(line: str) -> None:
     assert log_text(line) == line
 
