@@ -190,7 +190,7 @@ class SnapshotListener(Listener):
         kind = str(headers.get("snapshotEvent", "snapshot"))
         try:
             data = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         if version is None or not isinstance(data, dict):
             log.warning(
@@ -202,7 +202,7 @@ class SnapshotListener(Listener):
         except Conflict as error:
             log.info("the snapshot of step %s of %s is stored later: %s", step, version, error)
             return False
-        except (InputError, Refused) as error:
+        except (InputError, Refused, RecursionError) as error:  # the last of a snapshot of some thousand levels
             log.warning("the snapshot of step %s of %s was dropped: %s", step, version, error)
         except NomadflowsError as error:
             log.warning("the snapshot of step %s of %s could not be stored yet: %s", step, version, error)

@@ -107,7 +107,7 @@ def _as_json(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-_decode_json: Final = json.JSONDecoder().decode
+_decode: Final = json.JSONDecoder().decode
 _encode_json: Final = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_as_json
 ).encode
@@ -125,6 +125,14 @@ def from_json(text: bytes) -> Json:
     """A fresh copy of an object that `to_json` wrote."""
     value: Json = _decode_json(text.decode())
     return value
+
+
+def _decode_json(text: str) -> Any:
+    """ValueError also for some thousand levels, which Node reads and Python does not."""
+    try:
+        return _decode(text)
+    except RecursionError:
+        raise ValueError("it has too many levels") from None
 
 
 def protocol_of(headers: Mapping[str, Any]) -> int:
@@ -322,7 +330,7 @@ def decode_error_members(crypto: Crypto, body: bytes) -> tuple[Json, Json | None
     """The two objects of an error record as they were written: the error, and the whole message that the step failed on,
     None for an error at start. Inverse of `error_body`; WireError if the record cannot be read."""
     try:
-        members = json.loads(body)
+        members = _decode_json(body.decode())
         error = decrypt_json(crypto, members["error"].encode(), 1)
         text = members.get("errorInput")
         failed_input = _failed_input(crypto, text) if text else None

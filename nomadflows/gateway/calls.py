@@ -17,7 +17,7 @@ def keep(store: Store, call: VersionRef, body: bytes) -> None:
     """InputError if it is no result. One that Consul cannot hold becomes an error: silence would look like a hang."""
     try:
         result: Any = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from error
     if not isinstance(result, dict) or result.get("status") not in {"success", "error"}:
         raise InputError('expected {"status": "success" or "error", "data": …}')

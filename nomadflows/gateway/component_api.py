@@ -231,7 +231,7 @@ class ComponentApi:
     def _update_account(self, version: VersionRef, request: Request, body: bytes) -> Response:
         try:
             keys = keys_of(json.loads(body))
-        except ValueError:
+        except (ValueError, RecursionError):
             return error_answer(400, "the body is not JSON")
         name = request.path_params["name"]
         self._accounts.update(version, self._credentials_of(version), name, keys)

@@ -25,7 +25,7 @@ def keep(store: Store, crypto: Crypto, ref: FlowRef, body: bytes, content_type: 
         raise InputError(f"a start-up state of {len(body)} bytes is over {_LARGEST}")
     try:
         value = json.loads(body) if content_type.startswith("application/json") else body.decode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON in UTF-8: {error}") from error
     state = {"encrypted": encrypt_text(crypto, {"state": value if body else {}})}
     store.transact([Exists(store.keys.flow(ref, META)), Set(store.keys.flow(ref, STARTUP), state, cas=0)])

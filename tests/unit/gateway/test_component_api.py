@@ -119,10 +119,19 @@ def test_a_question_reaches_the_credential_it_is_asked_with_and_no_other(api: Ap
     assert api.ask("GET", f"/v1/tasks/{CALL.flow}/steps/receive", version=CALL).status_code == 404
 
 
-@pytest.mark.parametrize("body", [b"", b"nothing", b"[]", b'{"keys": ["a"]}', b'{"key": {"a": "b"}}'])
+DEEP = pytest.param(b"[" * 100_000, id="deep")
+
+
+@pytest.mark.parametrize("body", [b"", b"nothing", b"[]", b'{"keys": ["a"]}', b'{"key": {"a": "b"}}', DEEP])
 def test_an_update_that_names_no_keys_changes_nothing(api: Api, body: bytes) -> None:
     assert api.ask("PUT", "/v1/accounts/shop", content=body).status_code == 400
     assert api.vault.credentials["shop"] == {"token": "of shop"}
+
+
+def test_a_start_up_state_and_a_result_of_any_depth_are_answered(api: Api) -> None:
+    deep = b"[" * 100_000
+    assert api.ask("POST", HOOK, content=deep, headers=AS_JSON).status_code == 400
+    assert api.ask("POST", f"/v1/calls/{CALL.flow}/result", version=CALL, content=deep).status_code == 400
 
 
 def test_a_body_over_the_limit_is_not_taken(api: Api) -> None:

@@ -43,6 +43,16 @@ def test_json_that_is_no_object_is_a_wire_error():
         wire.decode(CRYPTO, CRYPTO.encrypt(b"[1]"), {"protocolVersion": 2})
 
 
+def test_more_levels_than_python_reads_are_a_wire_error():
+    deep = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+    with pytest.raises(wire.WireError, match="too many levels"):
+        wire.decode(CRYPTO, CRYPTO.encrypt(deep), {"protocolVersion": 2})
+    with pytest.raises(wire.WireError, match="too many levels"):
+        wire.decrypt_json(CRYPTO, CRYPTO.encrypt(deep))
+    with pytest.raises(wire.WireError, match="not an error record"):
+        wire.decode_error_members(CRYPTO, deep)
+
+
 def test_a_lone_surrogate_survives():
     message = {"body": {"text": "\ud800"}}
     assert wire.decode(CRYPTO, wire.encode(CRYPTO, message), {"protocolVersion": 2}) == message
