@@ -109,15 +109,17 @@ class Management:
     # ── what a vhost has ──────────────────────────────────────────────────────────────────────────────────────
 
     def queue_totals(self, vhost: str, prefix: str = "") -> dict[str, QueueTotals]:
-        """Live figures of the queues whose names begin so. ServerUnreachable if one of them does not tell."""
+        """Live figures of the queues whose names begin so. ServerUnreachable if one of them does not tell; without a
+        prefix such a queue is left out: it is one flow's, and all flows are asked about."""
         totals = {}
         for queue in self._queues(vhost, prefix):
             try:
                 totals[str(queue["name"])] = QueueTotals(queue["messages_ready"], queue["messages_unacknowledged"])
             except KeyError as error:
-                raise unreachable(
-                    self.address, f"queue {queue.get('name')} does not say how many messages it holds"
-                ) from error
+                if prefix:
+                    raise unreachable(
+                        self.address, f"queue {queue.get('name')} does not say how many messages it holds"
+                    ) from error
         return totals
 
     def queues(self, vhost: str, prefix: str = "") -> list[Json]:

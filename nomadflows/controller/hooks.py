@@ -94,11 +94,15 @@ def see_hook(seen: Seen, version: Version, clients: Clients, versions: Versions)
 
 
 def has_hooks(versions: Versions, store: Store, version: Version, resolved: Mapping[str, str]) -> bool:
-    """Whether the component of the first step has any."""
+    """Whether the component of the first step has any. One that is gone has none that could run, and keeps no flow from
+    being stopped."""
     step = version.trigger
     if step.id not in resolved:
         return False
-    component = versions.components(store, {step.id: resolved[step.id]})[step.id]
+    try:
+        component = versions.components(store, {step.id: resolved[step.id]})[step.id]
+    except NotFound:
+        return False
     return step.function in component.hooks
 
 

@@ -56,7 +56,9 @@ class Leader:
             shutdown_s=settings.shutdown_after,
             limited_ttl_s=settings.limited_ttl,
         )
-        self._reconciler = Reconciler(self._clients, fence, self._scheduler, site(settings), self._feed_wake, rules)
+        self._reconciler = Reconciler(
+            self._clients, fence, self._scheduler, site(settings), self._feed_wake, rules, self._versions
+        )
         self._wakes = WakeListener(settings.amqp_uri, self._message)
         self._snapshots = SnapshotListener(settings.amqp_uri, self._snapshot)
         self._sources = [
@@ -80,7 +82,8 @@ class Leader:
             source.start()
 
     def close(self) -> None:
-        """Finish the acts in work, then end. What was not done is for the next leader."""
+        """Finish the acts in work, then end. What was not done is for the next leader. A `start` that failed may have left
+        some threads that never ran."""
         metrics.LEADER.set(0)
         for source in self._sources:
             source.close()
@@ -90,7 +93,8 @@ class Leader:
         self._snapshots.stop()
         deadline = time.monotonic() + 5
         for worker in self._workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                worker.join(max(0.0, deadline - time.monotonic()))
         self._reconciler.close()
 
     def ended_threads(self) -> list[str]:
@@ -130,22 +134,18 @@ class Leader:
             return sorted(self._workspaces)
 
     def _workspace(self, workspace: str) -> None:
-        """A workspace that has flows has a vhost to listen on."""
-        with self._workspaces_lock:
-            if workspace in self._workspaces:
-                return
-            self._workspaces.add(workspace)
+        """A workspace that has flows has a vhost with what they share. It is listened to even if that is not whole."""
         try:
             self._clients().broker.ensure_vhost(workspace)
-        except NomadflowsError:
+        finally:
+            self._wakes.watch(workspace)
+            self._snapshots.watch(workspace)
             with self._workspaces_lock:
-                self._workspaces.discard(workspace)
-            raise
-        self._wakes.watch(workspace)
-        self._snapshots.watch(workspace)
+                self._workspaces.add(workspace)
 
     def _feed_wake(self, version: VersionRef, fed: bool) -> None:
-        self._workspace(version.workspace)
+        if version.workspace not in self._known_workspaces():
+            self._workspace(version.workspace)
         broker = self._clients().broker
         if fed:
             broker.feed_wake(version)

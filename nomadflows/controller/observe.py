@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import structlog
+
 from nomadflows.broker.broker import Broker
 from nomadflows.clients import Clients
 from nomadflows.cluster.client import Nomad
@@ -22,6 +24,8 @@ from nomadflows.model.states import FlowState, Kind, WantedState, WorkspaceType,
 from nomadflows.plan.autoscale import figures, is_calm, wanted_processes
 from nomadflows.plan.seen import JobSeen, Processes, QueueSeen, Rules, Seen, VersionSeen
 from nomadflows.store.documents import FlowRecord
+
+log = structlog.get_logger()
 
 FULL: Final = "full"  # hint: also look for what strangers changed
 _LARGEST_MESSAGE: Final = 10_485_760
@@ -195,10 +199,15 @@ def _wants_drift(seen: Seen, hints: Hints) -> bool:
 
 
 def _drifted(seen: Seen, version: Version, clients: Clients, versions: Versions) -> tuple[str, ...]:
-    components = versions.components(clients.store, seen.status.components)
+    """What cannot be told now is left to the next full round: a flow is woken and stopped though Vault is away."""
     wanted = expected(version, seen.status.state)
-    aside = seen.status.state is not FlowState.SUSPENDED and clients.broker.has_aside(seen.ref)
-    found = drift(clients.broker, clients.vault, version, wanted, components).repairable
+    try:
+        components = versions.components(clients.store, seen.status.components)
+        aside = seen.status.state is not FlowState.SUSPENDED and clients.broker.has_aside(seen.ref)
+        found = drift(clients.broker, clients.vault, version, wanted, components).repairable
+    except (ServerUnreachable, NotFound) as error:
+        log.warning("not compared with what was published", flow=str(seen.ref), why=error.message)
+        return ()
     return ("rebounds are set aside", *found) if aside else found
 
 

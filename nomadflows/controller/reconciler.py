@@ -45,12 +45,13 @@ class Reconciler:
         site: Site,
         wake_fed: Callable[[VersionRef, bool], None],
         rules: Rules | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self._rules = rules or Rules()
         self._clients = clients
         self._fence = fence
         self._scheduler = scheduler
-        self._versions = Versions()
+        self._versions = versions or Versions()
         self._memory = Memory()
         self._writer = Writer(clients, fence, self._memory)
         self._aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="aside")

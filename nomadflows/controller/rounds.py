@@ -16,7 +16,7 @@ from nomadflows.broker.standing import Marks, needed
 from nomadflows.clients import Clients
 from nomadflows.controller.drift import expected
 from nomadflows.controller.versions import Versions
-from nomadflows.model.errors import NomadflowsError, NotFound
+from nomadflows.model.errors import InputError, NomadflowsError, Refused, ServerRefused
 from nomadflows.model.names import VersionRef
 from nomadflows.model.states import FlowState
 from nomadflows.plan.sweep import holding, is_quiet
@@ -50,6 +50,9 @@ class Rounds:
             desired, status = record.desired.value, record.status.value
             version = record.ref.version(status.version or desired.version)
             workspace = workspaces[version.workspace]
+            if workspace is None:
+                found.append(record)
+                continue
             index = jobs.get((version.workspace, version.job_id))
             queued = workspace.holding.get(version.job_id, frozenset())
             whole = status.state is not FlowState.SLEEPING or (
@@ -60,10 +63,16 @@ class Rounds:
         self._forget({record.ref.version(record.status.value.version) for record in records})
         return found
 
-    def _workspace(self, name: str) -> _Workspace:
+    def _workspace(self, name: str) -> _Workspace | None:
+        """None: it does not tell, so each of its flows is looked at; those of other workspaces are not held up by that."""
         broker = self._clients().broker
-        totals = broker.workspace_totals(name)
-        return _Workspace(holding({queue: q.ready for queue, q in totals.items()}), broker.standing(name, totals))
+        try:
+            totals = broker.workspace_totals(name)
+            standing = broker.standing(name, totals)
+        except (Refused, ServerRefused) as error:
+            log.warning("a workspace is not listed in this round", workspace=name, error=str(error))
+            return None
+        return _Workspace(holding({queue: q.ready for queue, q in totals.items()}), standing)
 
     def _roles(self) -> set[str] | None:
         """None: Vault does not say. Nothing is held up by that; a flow that wakes says what it misses."""
@@ -78,7 +87,7 @@ class Rounds:
         if ref not in self._needed:
             try:
                 version = Versions().get(self._clients().store, ref)  # needed once: not worth remembering
-            except NotFound:
+            except (Refused, InputError):  # it is gone, or spoilt by hand
                 return False
             steps = [step.id for step in version.steps]
             self._needed[ref] = needed(ref, expected(version, FlowState.SLEEPING), steps)

@@ -101,7 +101,8 @@ class Scheduler:
         with self._changed:
             self._changed.notify_all()
         for thread in self.threads:
-            thread.join(timeout=5)
+            if thread.is_alive():
+                thread.join(timeout=5)
 
     # ── which flows ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
 
 from nomadflows.clients import Clients
 from nomadflows.controller import metrics
+from nomadflows.controller.observe import FULL
 from nomadflows.controller.purge import purge_expired
 from nomadflows.controller.rounds import Rounds
 from nomadflows.controller.scheduler import Scheduler
 from nomadflows.controller.ticks import message_key, named_ids, publish_tick, waiting
 from nomadflows.controller.versions import Versions
 from nomadflows.controller.workqueue import WorkQueue
-from nomadflows.model.errors import NomadflowsError
+from nomadflows.model.errors import NomadflowsError, Refused, ServerRefused
 from nomadflows.model.lifecycle import ACTIVE
 from nomadflows.model.names import FlowRef, VersionRef
 from nomadflows.model.states import FlowState, WantedState
@@ -156,7 +157,7 @@ class NomadEvents(Repeated):
         for event in clients.nomad.events({"Allocation": "*", "Job": "*"}, 0, self._closed):
             if event.topic == "Stream":  # it was away, and Nomad may have forgotten what happened meanwhile
                 for ref in clients.store.flow_refs():
-                    self._queue.add(ref, "full")
+                    self._queue.add(ref, FULL)
                 continue
             version = VersionRef.parse_job(event.namespace, event.job_id)
             if version is not None:
@@ -164,7 +165,8 @@ class NomadEvents(Repeated):
 
 
 class Sweep(Repeated):
-    """Messages that came into a step's queue past its flow's exchange, which the wake queue does not hear of.
+    """Messages that came into a step's queue past its flow's exchange, which the wake queue does not hear of; and queues
+    that somebody deleted, since what comes for them is lost while their flow is parked.
 
     One listing for each workspace. A flow that holds messages is looked at; only a parked one has anything to do.
     """
@@ -174,15 +176,28 @@ class Sweep(Repeated):
         self._clients = clients
         self._queue = queue
         self._workspaces = workspaces
+        self._names: dict[str, frozenset[str]] = {}  # of the queues of each workspace, at the last sweep
 
     def _turn(self) -> None:
         self._closed.wait(SWEEP_S)
         for workspace in self._workspaces():
-            totals = self._clients().broker.workspace_totals(workspace)
-            for exchange in holding({name: queue.ready for name, queue in totals.items()}):
-                version = VersionRef.parse_job(workspace, exchange)
-                if version is not None:
-                    self._queue.add(version.ref)
+            try:
+                self._sweep(workspace)
+            except NomadflowsError as error:
+                log.warning("a workspace was not swept", workspace=workspace, error=str(error))
+
+    def _sweep(self, workspace: str) -> None:
+        totals = self._clients().broker.workspace_totals(workspace)
+        gone = self._names.get(workspace, frozenset()) - totals.keys()
+        self._names[workspace] = frozenset(totals)
+        self._look_at(workspace, holding({name: queue.ready for name, queue in totals.items()}))
+        self._look_at(workspace, holding(dict.fromkeys(gone, 1)), FULL)
+
+    def _look_at(self, workspace: str, exchanges: Iterable[str], *hints: str) -> None:
+        for exchange in exchanges:
+            version = VersionRef.parse_job(workspace, exchange)
+            if version is not None:
+                self._queue.add(version.ref, *hints)
 
 
 class Resync(Repeated):
@@ -196,7 +211,7 @@ class Resync(Repeated):
         self,
         clients: Callable[[], Clients],
         queue: WorkQueue,
-        found: Callable[[str], None],
+        found: Callable[[str], None],  # makes what the flows of a workspace share, where it is missing
         fence: Fence,
         every_s: float,
     ) -> None:
@@ -213,12 +228,19 @@ class Resync(Repeated):
         began = time.monotonic()
         records = self._clients().store.flows()
         for workspace in sorted({record.ref.workspace for record in records}):
-            self._found(workspace)
+            self._prepare(workspace)
         wanted = records if self._first else self._rounds.unquiet(records)
         for record in sorted(wanted, key=lambda record: record.status.value.state is FlowState.SLEEPING):
-            self._queue.add(record.ref, "full")
+            self._queue.add(record.ref, FULL)
         log.info("full round", flows=len(records), looked_at=len(wanted), seconds=round(time.monotonic() - began, 3))
         self._first = False
         clients = self._clients()
         purge_expired(clients, clients.store.deleted_refs(), self._fence)
         self._closed.wait(self._every_s)
+
+    def _prepare(self, workspace: str) -> None:
+        """What is wrong with one workspace alone keeps no flow of another from being looked at."""
+        try:
+            self._found(workspace)
+        except (Refused, ServerRefused) as error:
+            log.warning("what a workspace's flows share is not as it should be", workspace=workspace, error=str(error))

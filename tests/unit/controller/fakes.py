@@ -348,6 +348,7 @@ class FakeVault:
     def ensure_role(self, version: VersionRef, _credentials: Sequence[str]) -> None:
         self.servers.roles.add(version.vault_role)
 
+    @call
     def role_differs(self, version: VersionRef, _credentials: Sequence[str]) -> bool:
         return version.vault_role not in self.servers.roles
 

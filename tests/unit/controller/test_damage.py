@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,11 @@ from nomadflows.broker.standing import needed
 from nomadflows.broker.topology import Topology, fed
 from nomadflows.controller.rounds import Rounds
 from nomadflows.controller.versions import Versions
-from nomadflows.model.errors import ServerUnreachable
-from nomadflows.model.names import VersionRef, data_key
+from nomadflows.model.errors import NotFound, ServerUnreachable
+from nomadflows.model.names import FlowRef, VersionRef, data_key
 from nomadflows.model.states import Desired, FlowState, Status, WantedState
-from nomadflows.store.documents import FlowRecord, Versioned
+from nomadflows.store.documents import FlowRecord, Unreadable, Versioned
+from tests.unit.controller.fakes import FakeStore
 from tests.unit.controller.servers import FLOW
 from tests.unit.controller.simulation import Simulation, in_memory
 
@@ -211,3 +213,98 @@ def test_a_vault_that_is_away_holds_up_no_round() -> None:
     listings = Listings()
     listings.roles = away
     assert Rounds(listings.clients).unquiet([record(FlowState.SLEEPING)]) == []
+
+
+# ── a server that is away when a flow is to be compared ──────────────────────────────────────────────────────
+
+
+def test_a_sleeping_flow_wakes_though_vault_is_away_at_a_full_round() -> None:
+    with in_memory() as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        becomes(sim, FlowState.SLEEPING)
+        sim.servers.away.add("Vault")
+        full_round(sim)
+        sim.send(3)
+        becomes(sim, FlowState.RUNNING)
+        assert sim.live(60, sim.at_rest)
+        assert len(sim.servers.done) == 3
+
+
+def test_a_running_flow_is_stopped_though_vault_is_away_since_the_leader_began() -> None:
+    with in_memory(idle_s=60) as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        becomes(sim, FlowState.RUNNING)
+        sim.servers.away.add("Vault")
+        sim.next_controller()
+        sim.turn()
+        sim.wish(WantedState.STOPPED)
+        becomes(sim, FlowState.STOPPED)
+        assert not sim.servers.queues
+
+
+def test_a_running_flow_is_stopped_though_its_component_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_memory(idle_s=60) as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        becomes(sim, FlowState.RUNNING)
+        monkeypatch.setattr(FakeStore, "component", lambda *_: None)
+        sim.next_controller()
+        sim.turn()
+        sim.wish(WantedState.STOPPED)
+        becomes(sim, FlowState.STOPPED)
+
+
+def test_what_could_not_be_compared_is_put_right_at_a_later_round() -> None:
+    with in_memory() as sim:
+        sim.publish()
+        sim.wish(WantedState.RUNNING)
+        becomes(sim, FlowState.SLEEPING)
+        delete_queue(sim)
+        sim.servers.away.add("Vault")
+        full_round(sim)
+        assert QUEUE not in sim.servers.queues
+        sim.servers.away.clear()
+        full_round(sim)
+        assert QUEUE in sim.servers.queues
+
+
+# ── one workspace that is not as it should be ─────────────────────────────────────────────────────────────────
+
+
+def test_a_workspace_that_lists_nothing_has_its_flows_looked_at_and_holds_up_no_other() -> None:
+    listings = Listings()
+    broken = dataclasses.replace(record(FlowState.SLEEPING), ref=FlowRef("broken", "orders"))
+
+    def clients() -> Any:
+        made = listings.clients()
+        whole = made.broker.workspace_totals
+
+        def totals(workspace: str) -> Any:
+            if workspace == "broken":
+                raise NotFound("RabbitMQ has no vhost")
+            return whole(workspace)
+
+        made.broker.workspace_totals = totals
+        return made
+
+    assert Rounds(clients).unquiet([broken, record(FlowState.SLEEPING)]) == [broken]
+
+
+def test_a_version_that_cannot_be_read_is_looked_at_and_holds_up_no_round() -> None:
+    listings = Listings()
+
+    def clients() -> Any:
+        made = listings.clients()
+
+        def version(ref: VersionRef) -> Any:
+            if ref.flow == "spoilt":
+                raise Unreadable("flows/default/spoilt/versions/1", "not a JSON object")
+            return DOCUMENT
+
+        made.store = SimpleNamespace(version=version)
+        return made
+
+    spoilt = dataclasses.replace(record(FlowState.SLEEPING), ref=FlowRef("default", "spoilt"))
+    assert Rounds(clients).unquiet([spoilt, record(FlowState.SLEEPING)]) == [spoilt]
