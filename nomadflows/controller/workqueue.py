@@ -1,7 +1,8 @@
 """Which flow is to be looked at next.
 
 A flow stands in the queue once, however many signals name it, and is worked on by one worker at a time; a
-signal that comes meanwhile puts it back when that worker is done. Looks that are not due yet wait aside.
+signal that comes meanwhile puts it back when that worker is done. Looks that are not due yet wait aside. Those of a
+full round, which may name thousands of flows, are overtaken by others, but get every fourth turn.
 A flow whose work fails comes back later and later (with jitter), without holding up others. A signal brings that forward,
 to half a second after the failure, but does not lengthen the waits after it: a burst of messages for a flow while a
 server is away is no reason to leave the flow alone for long once the server is back.
@@ -23,6 +24,9 @@ from nomadflows.model.names import FlowRef
 FIRST_BACKOFF_S: Final = 0.5
 LAST_BACKOFF_S: Final = 60.0
 AWAY_BACKOFF_S: Final = 5.0  # the longest while it is a server that is away, and no fault of the flow
+_MOST_OUTDATED: Final = 1_000  # looks that are not due any more may stand for days among those that are
+_PATIENT: Final = {"full"}  # hints of a look that others may overtake
+_PATIENT_TURN: Final = 4
 
 Hints = frozenset[str]
 
@@ -43,6 +47,8 @@ class WorkQueue:
         self._clock = clock
         self._changed = threading.Condition()
         self._ready: OrderedDict[FlowRef, set[str]] = OrderedDict()
+        self._patient: OrderedDict[FlowRef, set[str]] = OrderedDict()  # ready as well
+        self._turns = 0
         self._later: list[tuple[float, FlowRef]] = []
         self._due: dict[FlowRef, float] = {}
         self._working: dict[FlowRef, set[str] | None] = {}
@@ -76,8 +82,8 @@ class WorkQueue:
         with self._changed:
             while not self._closed:
                 wait = self._promote()
-                if self._ready:
-                    ref, hints = self._ready.popitem(last=False)
+                if self._ready or self._patient:
+                    ref, hints = self._next()
                     self.lag_s = self._clock() - self._since.pop(ref, self._clock())
                     self._working[ref] = None
                     return ref, frozenset(hints)
@@ -117,13 +123,21 @@ class WorkQueue:
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._ready) + len(self._working)
+            return len(self._ready) + len(self._patient) + len(self._working)
+
+    def _next(self) -> tuple[FlowRef, set[str]]:
+        self._turns += 1
+        patient = not self._ready or (self._turns % _PATIENT_TURN == 0 and bool(self._patient))
+        return (self._patient if patient else self._ready).popitem(last=False)
 
     def _look_at(self, ref: FlowRef, due: float) -> None:
-        if ref in self._ready or self._due.get(ref, float("inf")) <= due:
+        if ref in self._ready or ref in self._patient or self._due.get(ref, float("inf")) <= due:
             return
         self._due[ref] = due
         heapq.heappush(self._later, (due, ref))
+        if len(self._later) > 2 * len(self._due) + _MOST_OUTDATED:
+            self._later = [(moment, waiting) for waiting, moment in self._due.items()]
+            heapq.heapify(self._later)
         self._changed.notify()
 
     def _release(self, ref: FlowRef) -> None:
@@ -133,7 +147,9 @@ class WorkQueue:
 
     def _make_ready(self, ref: FlowRef, hints: set[str]) -> None:
         self._since.setdefault(ref, self._clock())
-        self._ready.setdefault(ref, set()).update(hints)
+        waits = hints == _PATIENT and ref not in self._ready
+        lane = self._patient if waits else self._ready
+        lane.setdefault(ref, set()).update(hints, () if waits else self._patient.pop(ref, ()))
         self._changed.notify()
 
     def _promote(self) -> float | None:

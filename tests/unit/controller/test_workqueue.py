@@ -193,3 +193,41 @@ def test_one_flow_is_worked_on_by_one_worker_at_a_time() -> None:
     for thread in threads:
         thread.join(10)
     assert worst == 1
+
+
+def test_looks_of_a_full_round_are_overtaken_and_get_a_turn_all_the_same() -> None:
+    queue = WorkQueue()
+    thousands = [FlowRef("default", f"flow-{number}") for number in range(100)]
+    for ref in thousands:
+        queue.add(ref, "full")
+    order = []
+    for _ in range(12):
+        queue.add(A, "message")
+        taken = queue.take()
+        assert taken
+        order.append(taken[0])
+        queue.done(taken[0])
+    assert order[0] == A
+    assert len([ref for ref in order if ref != A]) == 3
+
+
+def test_a_message_for_a_flow_that_a_full_round_names_too_makes_it_overtake_the_others() -> None:
+    queue = WorkQueue()
+    for ref in (A, B):
+        queue.add(ref, "full")
+    queue.add(B, "message")
+    queue.add(B, "full")
+    assert len(queue) == 2
+    assert queue.take() == (B, frozenset({"full", "message"}))
+    assert queue.take() == (A, frozenset({"full"}))
+
+
+def test_looks_that_are_not_due_any_more_are_forgotten_long_before_their_time() -> None:
+    queue = WorkQueue(Clock())
+    queue.add_after(B, 60)
+    for _ in range(10_000):
+        queue.add(A)
+        assert queue.take()
+        queue.done(A, 7 * 86_400)
+    assert len(queue._later) < 3_000
+    assert len(queue._due) == 2
