@@ -278,10 +278,11 @@ def _replicas(definition: Json) -> dict[str, int | None]:
 
 
 def wish(desired: Desired, state: WantedState, *, version: int, by: str, at: str, why: str = "") -> Desired:
-    """The next wish: one generation newer; what was said along with the last one holds no longer."""
+    """The next wish: one generation newer; what was said along with the last one holds no longer. But for `drain`: a
+    stop under way cannot be taken back, and would drop what it was to finish."""
     return Desired(
         state=state, version=version, generation=desired.generation + 1, by=by, at=at, why=why,
-        scale=desired.scale, repair=desired.repair,
+        drain=desired.drain, scale=desired.scale, repair=desired.repair,
     )  # fmt: skip
 
 

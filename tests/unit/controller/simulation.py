@@ -182,7 +182,7 @@ class Simulation:
         s, desired = self.servers, self.servers.read_desired()
         version = s.meta.latest if state is WantedState.RUNNING else desired.version
         wished = rules.wish(desired, state, version=version, by="ann", at=timestamp(s.now()))
-        s.wish(replace(wished, drain=drain, force=force))
+        s.wish(replace(wished, drain=drain if state is WantedState.STOPPED else wished.drain, force=force))
 
     def send(self, count: int = 1, step: str = "receive") -> None:
         for _ in range(count):

@@ -252,12 +252,12 @@ def test_a_publish_that_changes_replicas_ends_the_scale_of_that_step_alone():
     assert rules.carried_scale(scale, None, THREE) == {}
 
 
-def test_scale_and_repair_outlive_a_wish_and_drain_does_not():
-    old = Desired(WantedState.RUNNING, 1, 1, drain=True, scale={"b": 4}, repair=False)
+def test_scale_repair_and_the_drain_of_a_stop_under_way_outlive_a_wish():
+    old = Desired(WantedState.STOPPED, 1, 1, drain=True, scale={"b": 4}, repair=False)
 
-    new = rules.wish(old, WantedState.STOPPED, version=1, by="b", at="now")
+    new = rules.wish(old, WantedState.RUNNING, version=1, by="b", at="now")
 
-    assert (new.scale, new.repair, new.drain) == ({"b": 4}, False, False)
+    assert (new.scale, new.repair, new.drain) == ({"b": 4}, False, True)
 
 
 def test_a_setting_changes_nothing_else_of_a_wish():
@@ -302,7 +302,7 @@ def test_only_a_stopped_flow_is_deleted():
 
 
 def test_a_wish_is_one_generation_newer_and_forgets_what_the_last_one_said_besides():
-    old = Desired(WantedState.STOPPED, 2, 7, "a", "then", "because", drain=True, force=True, strategy="handover")
+    old = Desired(WantedState.STOPPED, 2, 7, "a", "then", "because", force=True, strategy="handover")
 
     new = rules.wish(old, WantedState.RUNNING, version=3, by="b", at="now", why="go")
 
