@@ -22,6 +22,7 @@ from nomadflows.model.errors import NotFound, Refused
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import expand
 from nomadflows.model.names import FlowRef
+from nomadflows.model.states import FlowState
 from nomadflows.objects.client import ObjectReader
 
 STEP: Final = click.option("--step", default="", metavar="ID", help="Only of this step.")
@@ -50,8 +51,9 @@ def taker_of(session: Session, ref: FlowRef, crypto: Crypto) -> Taker:
     """Refused while nobody would take a message."""
     status = existing(session, ref).status.value
     if not status.input_version:
+        how = "resume" if status.state is FlowState.SUSPENDED else "start"
         raise Refused(
-            f"{ref} is {status.state}: nobody would take the messages", hint=f"nomadflows flow start {ref.flow}"
+            f"{ref} is {status.state}: nobody would take the messages", hint=f"nomadflows flow {how} {ref.flow}"
         )
     version = ref.version(status.input_version)
     document = session.store.version(version)

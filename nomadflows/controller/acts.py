@@ -64,6 +64,8 @@ class Acts:
         if decision.state is FlowState.SLEEPING:
             changes["parking"] = False
         if decision.state is FlowState.SUSPENDING:
+            if status.parking or status.state is FlowState.SLEEPING:  # messages are kept now, and wake nobody
+                self.wake_fed(seen.ref.version(status.version), False)
             changes.update(parking=False, waking="", suspended_for="Requested")
         self.writer.enter(look, decision, changes, seconds=seconds)
 
@@ -112,7 +114,6 @@ class Acts:
     # ── park and wake ─────────────────────────────────────────────────────────────────────────────────────
 
     def prepare_park(self, look: Look, decision: Decision) -> None:
-        self.wake_fed(_required(look).ref, True)
         self.writer.update(look, {"parking": True}, decision)
 
     def park(self, look: Look, decision: Decision) -> None:
@@ -125,14 +126,16 @@ class Acts:
             self.deployment.route_again(version)
             self.writer.update(look, {"job_index": index}, decision)
         else:
+            if look.seen.status.parking:
+                self.wake_fed(version.ref, True)
             self.writer.update(look, {"job_index": self.deployment.scale(version, look.seen, none)}, None)
 
     def wake(self, look: Look, decision: Decision) -> None:
         version = _required(look)
         index = self.deployment.scale(version, look.seen, look.seen.replicas)
+        self.wake_fed(version.ref, False)
         changes = {"job_index": index, "parking": False, "waking": timestamp(look.seen.now)}
         self.writer.enter(look, decision, changes)
-        self.wake_fed(version.ref, False)
 
     def scale(self, look: Look, decision: Decision) -> None:
         index = self.deployment.scale(_required(look), look.seen, look.seen.replicas)
@@ -204,7 +207,8 @@ class Acts:
         for number in _numbers(look):
             version = self.versions.get(self.clients.store, look.seen.ref.version(number))
             dropped += self.clients.broker.purge(version.ref, [step.id for step in version.steps])
-        self.writer.update(look, {"dropped": look.seen.status.dropped + dropped}, decision)
+        changes = {"dropped": look.seen.status.dropped + dropped, "input_version": 0}
+        self.writer.update(look, changes, decision)
 
     # ── publish ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -215,6 +219,9 @@ class Acts:
         self._delete_unused(look, new.ref.number)
         self.deployment.prepare(new, resolved)
         old = look.seen.status.version
+        if new.ref.number < old:  # it had left its rebounds to the one that it follows now, which both would get
+            self.clients.broker.move_rebounds(look.seen.ref.version(old), new.ref)
+        last_ready = look.seen.status.came_from or old  # one replaced before it was ready is nothing to go back to
         self.hooks.due_if_new(look.seen.ref.version(old), new, resolved)
         self.writer.enter(
             look,
@@ -223,7 +230,7 @@ class Acts:
                 "version": new.ref.number,
                 "input_version": new.ref.number,
                 "replacing": old,
-                "came_from": 0 if look.seen.status.came_from == new.ref.number else old,
+                "came_from": 0 if last_ready == new.ref.number else last_ready,
                 "incoming": 0,
                 "incoming_ready": {},
                 "components": resolved,
@@ -262,6 +269,7 @@ class Acts:
     def switch(self, look: Look, decision: Decision) -> None:
         status = look.seen.status
         new = self.versions.get(self.clients.store, look.seen.ref.version(status.incoming))
+        job = look.seen.incoming.job if look.seen.incoming else None
         self.writer.enter(
             look,
             decision,
@@ -273,7 +281,7 @@ class Acts:
                 "components": status.incoming_components,
                 "incoming_components": {},
                 "incoming_ready": {},
-                "job_index": 0,
+                "job_index": job.modify_index if job else 0,
                 "warm_up_s": _elapsed(look.seen.desired.at, look.seen.now),
                 "steps": incoming_steps(look.seen, new.steps),
             },

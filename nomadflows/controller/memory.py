@@ -14,6 +14,7 @@ from nomadflows.model.names import FlowRef
 class _FlowMemory:
     idle_since: float | None = None
     published: int = -1  # messages that ever came into the version's exchange, at the last look
+    version: int = 0  # whose processes are counted
     restarts: dict[str, int] = field(default_factory=dict)  # per step, when it was last ready
     oom_restarts: dict[str, int] = field(default_factory=dict)
     oom_at: dict[str, list[float]] = field(default_factory=dict)
@@ -59,7 +60,19 @@ class Memory:
     def begin_anew(self, ref: FlowRef) -> None:
         """What went wrong before a start does not count after it: it may have been mended."""
         memory = self._of(ref)
-        memory.restarts, memory.oom_restarts, memory.oom_at, memory.overfull = {}, {}, {}, {}
+        memory.restarts, memory.oom_restarts, memory.oom_at = {}, {}, {}
+
+    def of_version(self, ref: FlowRef, number: int) -> None:
+        """What processes of another version did says nothing of this one's."""
+        memory = self._of(ref)
+        if memory.version != number:
+            memory.version = number
+            self.begin_anew(ref)
+
+    def not_at_work(self, ref: FlowRef) -> None:
+        """How long nothing was left to do, and how long a queue did not shrink, is counted only while the flow runs."""
+        memory = self._of(ref)
+        memory.idle_since, memory.overfull = None, {}
 
     def busy(self, ref: FlowRef) -> None:
         self._of(ref).idle_since = None

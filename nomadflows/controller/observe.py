@@ -99,8 +99,7 @@ def workspace_type(clients: Clients, ref: FlowRef) -> WorkspaceType:
 def _through_servers(seen: Seen, version: Version, clients: Clients, versions: Versions, memory: Memory) -> Seen:
     status = seen.status
     current = VersionSeen(version.ref.number, job=see_job(clients.nomad, version))
-    if status.state in {FlowState.STOPPED, FlowState.SUSPENDED}:
-        memory.begin_anew(seen.ref)
+    _reset_clocks(seen, memory)
     if status.state is FlowState.STOPPED or (status.state is FlowState.SLEEPING and seen.message):
         return replace(seen, current=current)
     if status.state is not FlowState.SLEEPING:
@@ -122,6 +121,14 @@ def _through_servers(seen: Seen, version: Version, clients: Clients, versions: V
     if status.state is FlowState.RUNNING and seen.kind is Kind.ORDINARY and not status.parking:
         seen = replace(seen, idle_for_s=_idle_for(seen, version, clients.broker, memory))
     return _other_versions(seen, clients, versions)
+
+
+def _reset_clocks(seen: Seen, memory: Memory) -> None:
+    memory.of_version(seen.ref, seen.current.number)
+    if seen.status.state in {FlowState.STOPPED, FlowState.SUSPENDED}:
+        memory.begin_anew(seen.ref)
+    if seen.status.state is not FlowState.RUNNING or seen.status.parking:
+        memory.not_at_work(seen.ref)
 
 
 def _suspended(seen: Seen, version: Version, clients: Clients) -> Seen:
@@ -233,16 +240,25 @@ def _idle_for(seen: Seen, version: Version, broker: Broker, memory: Memory) -> f
 def _other_versions(seen: Seen, clients: Clients, versions: Versions) -> Seen:
     status = seen.status
     if status.replacing:
-        seen = replace(seen, old=_see(seen.ref, status.replacing, clients, versions))
+        old = _find(seen.ref, status.replacing, clients, versions)
+        seen = replace(seen, old=_see(status.replacing, old, clients))
     if status.incoming:
-        seen = replace(seen, incoming=_see(seen.ref, status.incoming, clients, versions))
+        new = _find(seen.ref, status.incoming, clients, versions)
+        seen = replace(seen, incoming=_see(status.incoming, new, clients))
+        own_s = new.definition.limits.ready_timeout if new else seen.ready_timeout_s
+        seen = replace(seen, ready_timeout_s=seen.desired.ready_timeout or own_s)
     return seen
 
 
-def _see(ref: FlowRef, number: int, clients: Clients, versions: Versions) -> VersionSeen:
+def _find(ref: FlowRef, number: int, clients: Clients, versions: Versions) -> Version | None:
     try:
-        version = versions.get(clients.store, ref.version(number))
+        return versions.get(clients.store, ref.version(number))
     except NotFound:
+        return None
+
+
+def _see(number: int, version: Version | None, clients: Clients) -> VersionSeen:
+    if version is None:
         return VersionSeen(number, queues={}, rebounding=0)
     job = see_job(clients.nomad, version)
     seen = VersionSeen(number, job=job, processes=see_processes(clients.nomad, version, job))

@@ -45,6 +45,8 @@ _WELL: Final = {
     "AllocatedForGood": "AllStepsReady",
 }
 _NOT_READY: Final = frozenset({"StepsNotReady", "BrokerUnknown", "RepairPaused"})
+# Their texts tell of time and numbers of messages, and are written anew as seldom as other figures.
+_FULL_OF_FIGURES: Final = frozenset({"StepsNotReady", "Draining", "StepsLeaving"})
 _WELL_MESSAGE: Final = "Every step consumes its queue"
 
 
@@ -173,7 +175,12 @@ def _parked_s(seen: Seen, state: FlowState) -> float:
 
 
 def _without_figures(status: Status) -> Status:
-    return replace(status, steps=tuple(replace(step, ready=0, unacked=0) for step in status.steps))
+    steps = tuple(replace(step, ready=0, unacked=0) for step in status.steps)
+    conditions = tuple(
+        replace(condition, message="") if condition.reason in _FULL_OF_FIGURES else condition
+        for condition in status.conditions
+    )
+    return replace(status, steps=steps, conditions=conditions)
 
 
 def _conditions(look: Look, status: Status, decision: Decision) -> tuple[Condition, ...]:
@@ -183,8 +190,7 @@ def _conditions(look: Look, status: Status, decision: Decision) -> tuple[Conditi
     old = next((condition for condition in look.seen.status.conditions if condition.type == "Ready"), None)
     new = Condition("Ready", "True" if ready else "False", reason, message, timestamp(look.seen.now))
     if old is not None and (old.status, old.reason) == (new.status, new.reason):
-        same_text = old.message == new.message or reason in {"StepsNotReady", "Draining", "StepsLeaving"}
-        new = old if same_text else replace(new, at=old.at)
+        new = replace(new, at=old.at)
     others = tuple(condition for condition in look.seen.status.conditions if condition.type != "Ready")
     return (new, *others)
 

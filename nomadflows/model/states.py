@@ -144,7 +144,7 @@ class Desired(_Document):
     by: str = ""
     at: str = ""
     why: str = ""
-    drain: bool = False  # stop: finish what is queued first
+    drain: bool = False  # of the last stop, for as long as it is under way: what is queued is finished first
     strategy: str = "replace"  # publish over an active flow: replace | handover
     force: bool = False  # resume although the cause of a suspension is still there
     ready_timeout: float = 0.0  # publish: seconds the new version may take to come up; 0: as its definition says
@@ -204,9 +204,9 @@ class Status(_Document):
     steps: tuple[StepStatus, ...] = ()
     components: dict[str, str] = field(default_factory=dict)  # step → name@version, resolved at flow start
     started: str = ""  # last start from Stopped; neither a resume nor a publish begins it anew
-    input_version: int = 0  # where triggers put new messages; differs from `version` only while one replaces another
+    input_version: int = 0  # where triggers put new messages, while they put any anywhere
     replacing: int = 0  # the older version that is being drained by a publish; 0: none
-    came_from: int = 0  # the version that a publish has replaced, until the new one is ready; 0: none
+    came_from: int = 0  # the last version that was ready before a publish, until the new one is ready; 0: none
     incoming: int = 0  # hand-over: the newer version that warms up beside the running one; 0: none
     parking: bool = False  # steps are being taken down because nothing is left to do; ends in Sleeping
     waking: str = ""  # when the wake began whose steps are not all ready yet; "": none

@@ -6,17 +6,18 @@ without harm. What it returns for a state is told beside that state's function, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from nomadflows.model.lifecycle import ACTIVE, Signal, next_state
 from nomadflows.model.states import FlowState, Kind, WantedState, parse_timestamp
+from nomadflows.model.units import duration_text
 from nomadflows.plan import publishing, troubles
 from nomadflows.plan.decision import BROKER_AWAY, SOON, Act, Decision, count_text
-from nomadflows.plan.seen import Seen
+from nomadflows.plan.seen import Seen, VersionSeen
 
-_EAGER_S: Final = 5.0  # so long after its begin a start is looked at often
 _LATE_S: Final = 30.0
+_LEAST_OFTEN_S: Final = 5.0
 # A broker may learn of a process's end after Nomad did. What it held is ready again then, which no exchange tells.
 _LATE_RETURN_S: Final = 5.0
 _DRIFT: Final = "DriftRepaired"
@@ -34,6 +35,16 @@ def _left_alone(seen: Seen, repair: Decision) -> Decision:
     return Decision(
         Act.WAIT, "RepairPaused", f"Repair is paused, so it is left: {repair.message}", recheck_s=_INTERVAL[seen.kind]
     )
+
+
+def _patience(elapsed: float) -> float:
+    """What takes long is looked at less and less often: hundreds of flows that cannot come up or leave may not keep the
+    workers from others."""
+    return min(max(SOON, elapsed / 25), _LEAST_OFTEN_S)
+
+
+def _in_state_s(seen: Seen) -> float:
+    return seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
 
 
 def next_look_s(seen: Seen, decision: Decision) -> float | None:
@@ -61,7 +72,7 @@ def _wish(seen: Seen) -> Decision | None:
             or troubles.not_resumed(seen)
             or Decision(Act.START, "ResumeRequested", f"Resuming: {why}", FlowState.STARTING)
         )
-    if status.state in ACTIVE and desired.version != status.version and not status.replacing:
+    if status.state in ACTIVE and desired.version != status.version and status.replacing in {0, desired.version}:
         return publishing.begin(seen, why)
     return None
 
@@ -76,7 +87,7 @@ def _stopped(seen: Seen) -> Decision:
 def _starting(seen: Seen) -> Decision:
     """A version that is replaced first finishes; then the job comes up; then every step's queue has a consumer."""
     if retire := publishing.retire(seen):
-        return retire
+        return _cannot_take_over(seen, retire) or retire
     if up := _bring_up(seen, _DRIFT if seen.drifted else "Starting"):
         return up
     if failure := publishing.fall_back(seen) or troubles.start_failure(seen):
@@ -88,10 +99,17 @@ def _starting(seen: Seen) -> Decision:
     if seen.all_ready:
         state = next_state(seen.status.state, Signal.STEPS_READY, seen.kind, seen.workspace)
         return Decision(Act.ENTER, "StepsReady", f"All {len(seen.replicas)} steps consume their queues", state)
-    elapsed = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
-    return Decision(
-        Act.WAIT, "StepsNotReady", _not_ready_message(seen, elapsed), recheck_s=SOON if elapsed < _EAGER_S else 0.5
-    )
+    elapsed = _in_state_s(seen)
+    return Decision(Act.WAIT, "StepsNotReady", _not_ready_message(seen, elapsed), recheck_s=_patience(elapsed))
+
+
+def _cannot_take_over(seen: Seen, retire: Decision) -> Decision | None:
+    """A version whose queues could not hold all that the one before it left is brought up before that is moved. One that
+    does not come up then would have the rest wait for ever."""
+    job = seen.current.job
+    if retire.act is not Act.RETIRE or job is None or job.is_parked:
+        return None
+    return publishing.fall_back(seen) or troubles.start_failure(seen)
 
 
 def _running(seen: Seen) -> Decision:
@@ -113,8 +131,13 @@ def _running(seen: Seen) -> Decision:
             Act.WAIT, BROKER_AWAY, "RabbitMQ does not answer; unknown is not idle, nothing is parked", recheck_s=2.0
         )
     if not seen.all_ready:
-        return Decision(Act.WAIT, "StepsNotReady", _not_ready_message(seen, 0.0), recheck_s=SOON)
+        return Decision(Act.WAIT, "StepsNotReady", _not_ready_message(seen, 0.0), recheck_s=_patience(_woken_s(seen)))
     return _idle(seen)
+
+
+def _woken_s(seen: Seen) -> float:
+    """How long a wake has lasted by now. A step that falls out of a running flow is told of by Nomad."""
+    return seen.seconds_since(parse_timestamp(seen.status.waking)) if seen.status.waking else _LATE_S
 
 
 def _idle(seen: Seen) -> Decision:
@@ -154,10 +177,11 @@ def _parking(seen: Seen) -> Decision:
         return Decision(
             Act.WAKE, "MessageWhileParking", "A message came in while the steps were leaving", FlowState.RUNNING
         )
-    if job is None or not job.is_parked:
+    # A job that somebody else took down counts as well: only the act lets the wake queue be fed.
+    if job is None or not job.is_parked or job.modify_index != seen.status.job_index:
         return Decision(Act.PARK, "Parking", "Steps are taken down")
     if not seen.current.gone:
-        return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
+        return _leaving([seen.current], 0.0)
     return Decision(Act.ENTER, "Parked", "No process is left; a message or a tick wakes the flow", FlowState.SLEEPING)
 
 
@@ -195,29 +219,35 @@ def _suspending(seen: Seen) -> Decision:
         return Decision(Act.PARK, "Suspending", "Steps are taken down; queues are kept")
     if old is not None and old.job is not None:
         return Decision(Act.RETIRE_DOWN, "Suspending", f"Version {old.number} is taken down; its queues are kept")
-    if not seen.current.gone or not (old is None or old.gone):
-        return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
+    versions = [version for version in (seen.current, old) if version is not None]
+    if not all(version.gone for version in versions):
+        return _leaving(versions, _in_state_s(seen))
     kept = seen.current.ready + (old.ready if old else 0)
     return Decision(Act.ENTER, "Suspended", f"No process is left; {kept} messages are kept", FlowState.SUSPENDED)
 
 
 def _suspended(seen: Seen) -> Decision:
-    """Messages are kept for `retention`, then dropped."""
+    """Messages are kept for `retention`, then dropped; and what would be dropped at once is not taken in any more."""
     job = seen.current.job
     if job is not None and not job.is_parked:
         return Decision(Act.PARK, _DRIFT, "The job of this suspended flow was found with processes")
     if seen.drifted:
         return Decision(Act.PARK, _DRIFT, f"Changed by somebody else, put right: {', '.join(seen.drifted)}")
-    kept_s = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
+    kept_s = _in_state_s(seen)
     if kept_s < seen.retention_s:
         return Decision(
             Act.WAIT, "Suspended", "Suspended; resume or stop it", recheck_s=seen.retention_s - kept_s + SOON
         )
     if seen.current.queues is None or seen.aside is None:
         return Decision(Act.WAIT, BROKER_AWAY, "RabbitMQ does not say whether anything is kept", recheck_s=60.0)
-    if kept := seen.current.ready + (seen.old.ready if seen.old else 0) + seen.aside:
-        days = seen.retention_s / 86_400
-        return Decision(Act.DROP, "RetentionOver", f"Suspended for over {days:g} days: {count_text(kept)} dropped")
+    kept = seen.current.ready + (seen.old.ready if seen.old else 0) + seen.aside
+    if kept or seen.status.input_version:
+        return Decision(
+            Act.DROP,
+            "RetentionOver",
+            f"Suspended for over {duration_text(seen.retention_s)}: {count_text(kept)} dropped, and no more are taken in "
+            "until it is resumed",
+        )
     return Decision(Act.WAIT, "Suspended", "Suspended; nothing that it kept is left")
 
 
@@ -225,14 +255,34 @@ def _stopping(seen: Seen) -> Decision:
     """With --drain first the work, then the job, then the processes, then queues and rights."""
     if seen.desired.drain and (drain := _drain(seen)):
         return drain
-    others = [version for version in (seen.old, seen.incoming) if version is not None]
-    if any(version.job is not None for version in (seen.current, *others)):
+    versions = [version for version in (seen.current, seen.old, seen.incoming) if version is not None]
+    if any(version.job is not None for version in versions):
         return Decision(Act.STOP_JOB, "Stopping", "The job is stopped")
-    if not all(version.gone for version in (seen.current, *others)):
-        return Decision(Act.WAIT, "StepsLeaving", "Steps finish what they hold and exit", recheck_s=SOON)
+    if not all(version.gone for version in versions):
+        return _leaving(versions, _in_state_s(seen))
     if hook := _shutdown_hook(seen):
         return hook
     return Decision(Act.CLEAN_UP, "Stopped", "No process is left; queues and rights are removed", FlowState.STOPPED)
+
+
+def _leaving(versions: Sequence[VersionSeen], elapsed: float) -> Decision:
+    """Some of these versions have not gone yet."""
+    soon = _patience(elapsed)
+    if any(version.queues is None for version in versions):
+        said = "RabbitMQ does not say whether the steps have left"
+        return Decision(Act.WAIT, BROKER_AWAY, said, recheck_s=max(soon, 1.0))
+    if live := {step for version in versions for step, count in version.processes.live.items() if count}:
+        who = f": {', '.join(sorted(live))}{_late(elapsed)}" if elapsed > _LATE_S else ""
+        return Decision(Act.WAIT, "StepsLeaving", f"Steps finish what they hold and exit{who}", recheck_s=soon)
+    queues = [queues.items() for version in versions if (queues := version.queues)]
+    consumed = {step for items in queues for step, queue in items if queue and queue.consumers}
+    return Decision(
+        Act.WAIT,
+        "ConsumersLeft",
+        f"No process is left, and yet RabbitMQ knows of consumers of {', '.join(sorted(consumed))}: a connection whose "
+        "end it has not noticed, or somebody else's",
+        recheck_s=soon,
+    )
 
 
 def _shutdown_hook(seen: Seen) -> Decision | None:
@@ -252,10 +302,12 @@ def _drain(seen: Seen) -> Decision | None:
     left = seen.current.left
     if left == 0:
         return None
-    what = f"{count_text(left)} {'is' if left == 1 else 'are'} finished before the stop"
+    ready = seen.current.ready
+    held = f"at least {count_text(ready)}" if left is None and ready else count_text(left)
+    what = f"{held} {'is' if left == 1 else 'are'} finished before the stop"
     if seen.drifted:
         return Decision(Act.BRING_UP, _DRIFT, f"Put right, so that {what}: {', '.join(seen.drifted)}")
-    if (left or seen.current.ready) and (seen.current.job is None or seen.current.job.is_parked):
+    if (left or ready) and (seen.current.job is None or seen.current.job.is_parked):
         return Decision(Act.BRING_UP, "Draining", f"The steps are brought up: {what}")
     return Decision(Act.WAIT, "Draining", what, recheck_s=0.5)
 
@@ -300,8 +352,11 @@ def _bring_up(seen: Seen, reason: str) -> Decision | None:
 def _not_ready_message(seen: Seen, elapsed: float) -> str:
     notes = seen.current.processes.notes
     waiting = ", ".join(f"{step} ({notes[step]})" if step in notes else step for step in seen.not_ready)
-    late = f"; this takes longer than expected ({elapsed:.0f} s)" if elapsed > _LATE_S else ""
-    return f"Waiting for {waiting}{late}"
+    return f"Waiting for {waiting}{_late(elapsed)}"
+
+
+def _late(elapsed: float) -> str:
+    return f"; this takes longer than expected ({elapsed:.0f} s)" if elapsed > _LATE_S else ""
 
 
 _OF_STATE: Final[dict[FlowState, Callable[[Seen], Decision]]] = {

@@ -16,8 +16,8 @@ class Act(StrEnum):
     ENTER = "enter"  # write the new state, nothing else
     START = "start"  # resolve components, enter Starting
     BRING_UP = "bring up"  # secrets, role, queues, job with its replicas
-    PREPARE_PARK = "prepare park"  # let the exchange feed the wake queue, mark the status
-    PARK = "park"  # job to 0
+    PREPARE_PARK = "prepare park"  # mark the status
+    PARK = "park"  # let the exchange of a flow that will sleep feed the wake queue; job to 0
     WAKE = "wake"  # job to its replicas
     SCALE = "scale"  # a running job to other replicas
     STOP_JOB = "stop job"  # every job of the flow; its record stays until the processes have gone
@@ -25,7 +25,7 @@ class Act(StrEnum):
     CLEAN_UP = "clean up"  # job record, queues, user, role; counts what is dropped; enter Stopped
     RESTART = "restart"  # processes of steps that hang
     INTERVENE = "intervene"  # the controller changes what is desired: suspend or stop the flow by itself
-    DROP = "drop"  # messages kept too long by a suspended flow
+    DROP = "drop"  # messages kept too long by a suspended flow; from then on it takes none in
     REPLACE = "replace"  # prepare the desired version, send new input there
     HAND_OVER = "hand over"  # bring the desired version up beside the running one
     SWITCH = "switch"  # hand-over: the incoming version becomes the current one

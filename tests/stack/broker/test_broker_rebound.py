@@ -16,12 +16,21 @@ import pytest
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.listener import WakeListener
-from nomadflows.broker.topology import workspace_topology
+from nomadflows.broker.topology import topology, workspace_topology
 from nomadflows.model.limits import QueueLimits
-from nomadflows.model.names import SINK_QUEUE, UNROUTED, VersionRef, input_key, rebound_key, rebound_queue, vhost
+from nomadflows.model.names import (
+    SINK_QUEUE,
+    UNROUTED,
+    FlowRef,
+    VersionRef,
+    input_key,
+    rebound_key,
+    rebound_queue,
+    vhost,
+)
 from nomadflows.settings import Settings
 
-from .conftest import Flow, delete_workspace, until
+from .conftest import Flow, chain, delete_workspace, until
 
 Collected = list[tuple[float, str, int]]
 RETRY_S = 40.0  # the local broker tries a refused one again every 10 s
@@ -211,6 +220,17 @@ def test_those_of_earlier_versions_find_the_last_one_or_the_dead_queue(
     assert bodies(connect, three.version.queue("a")) == {b"1a"}
     assert bodies(connect, three.version.queue("b")) == {b"1b"}
     assert not broker.drift(three.version, three.topology)
+
+
+def test_a_flow_suspended_before_it_had_queues_is_set_aside_and_brought_back(workspace: str, broker: Broker) -> None:
+    version = FlowRef(workspace, "orders").version(1)
+    broker.unfeed_wake(version)
+    broker.set_aside(version.ref)
+    steps = chain("a")
+    made = topology(version, steps, QueueLimits(10, 1_048_576))
+    broker.declare(version, made)
+    assert broker.bring_back(version) == 0
+    assert not broker.drift(version, made)
 
 
 def test_those_of_a_stopped_flow_are_dropped_and_leave_nothing_behind(
