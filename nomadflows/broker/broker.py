@@ -207,11 +207,7 @@ class Broker:
         self._on(version.workspace, lambda link: link.batch(commands))
 
     def unfeed_wake(self, version: VersionRef) -> None:
-        """An exchange that somebody deleted feeds nothing any more."""
-        try:
-            self._unbind(version.workspace, wake_bindings(version))
-        except NotFound:
-            return
+        self._unbind(version.workspace, wake_bindings(version))
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
 

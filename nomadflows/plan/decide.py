@@ -72,7 +72,8 @@ def _wish(seen: Seen) -> Decision | None:
             or troubles.not_resumed(seen)
             or Decision(Act.START, "ResumeRequested", f"Resuming: {why}", FlowState.STARTING)
         )
-    if status.state in ACTIVE and desired.version != status.version and status.replacing in {0, desired.version}:
+    given_back = status.replacing == status.came_from == desired.version  # it has not gone yet
+    if status.state in ACTIVE and desired.version != status.version and (given_back or not status.replacing):
         return publishing.begin(seen, why)
     return None
 
