@@ -127,26 +127,6 @@ class Expression:
         except (ValueError, TypeError, OverflowError) as error:  # of `$moment`'s functions
             raise MappingError(str(error)) from error
 
-    def body(
-        self,
-        body: object,
-        *,
-        passthrough: Mapping[str, Any] | None = None,
-        variables: Mapping[str, Any] | None = None,
-    ) -> Body:
-        """The same, as the body of a message: anything but an object is an error."""
-        return as_body(self.value(body, passthrough=passthrough, variables=variables))
-
-    def holds(
-        self,
-        body: object,
-        *,
-        passthrough: Mapping[str, Any] | None = None,
-        variables: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """The same, as a condition, by JSONata's own rules ($boolean): nothing, null, 0, "" and [] are false."""
-        return is_true(self.value(body, passthrough=passthrough, variables=variables))
-
     def _bindings(
         self, passthrough: Mapping[str, Any] | None, variables: Mapping[str, Any] | None
     ) -> dict[str, Callable[..., Any]] | None:

@@ -98,7 +98,7 @@ def test_the_same_in_a_child_as_in_the_process(short: Any):
     known: dict[str, Any] = {"passthrough": {"a": {"body": {"x": 1}}}, "variables": {"v": "w"}}
     expression = short(mapping)
     here, aside = expression.body(body, **known), expression.body(body, **known, again=True)
-    assert aside == here == Expression(mapping).body(body, **known)
+    assert aside == here == Expression(mapping).value(body, **known)
     assert [expression.holds(body, **known, again=again) for again in (False, True)] == [True, True]
 
 

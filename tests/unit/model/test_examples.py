@@ -11,7 +11,7 @@ import pytest
 from nomadflows.builtin import builtin_components
 from nomadflows.model.flowfile import parse_flow_file
 from nomadflows.model.graph import expand
-from nomadflows.model.mapping import Expression
+from nomadflows.model.mapping import Expression, as_body
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SCRIPT, DATA = EXAMPLES / "make_orders.py", EXAMPLES / "data/orders/orders-2026-01.csv"
@@ -67,7 +67,7 @@ def test_the_mapping_makes_rows_with_the_right_sums():
             line = {"sku": row["sku"], "quantity": int(row["quantity"]), "price": float(row["price"])}
             orders.setdefault(row["order_id"], {**row, "lines": []})["lines"].append(line)
 
-    rows = [mapping.body(order) for order in orders.values()]
+    rows = [as_body(mapping.value(order)) for order in orders.values()]
 
     assert set(rows[0]) == {"id", "ordered_at", "customer", "country", "items", "total"}
     assert f"{sum(Decimal(str(row['total'])) for row in rows):.2f}" == "60614.13"
