@@ -18,11 +18,10 @@ import pika
 
 from bench.ratio import report
 from bench.stack import is_asleep, nomadflows, private_stack
+from nomadflows import clients
 from nomadflows.broker.wire import Crypto, tick
 from nomadflows.model.names import FlowRef, input_key
 from nomadflows.settings import Settings
-from nomadflows.store.store import Store
-from nomadflows.vault.client import Vault
 from tests.world import eventually
 
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
@@ -50,13 +49,13 @@ class Flow:
 
     def __init__(self, settings: Settings, folder: Path, name: str, answers: socket.socket) -> None:
         self.ref, self.answers = FlowRef("default", name), answers
-        self.store = Store(settings.consul_addr, settings.consul_token)
+        self.store = clients.consul(settings)
         file = folder / f"{name}.yaml"
         file.write_text(FLOW.format(name=name, port=answers.getsockname()[1]))
         for command in ("apply", "publish"):
             nomadflows("flow", command, str(file) if command == "apply" else name)
         nomadflows("flow", "start", name, "--wait")
-        secret = Vault(settings.vault_addr, settings.vault_token).version_secret(self.ref.version(1))
+        secret = clients.vault(settings).version_secret(self.ref.version(1))
         self.crypto = Crypto(secret.crypto_password, secret.crypto_iv)
         uri = f"{settings.amqp_uri}/nomadflows.default"
         self.channel = pika.BlockingConnection(pika.URLParameters(uri)).channel()

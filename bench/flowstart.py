@@ -17,11 +17,10 @@ import requests as http
 
 from bench.ratio import report
 from bench.stack import private_stack
-from nomadflows.broker.broker import Broker
+from nomadflows import clients
 from nomadflows.model.names import FlowRef
 from nomadflows.settings import Settings
 from nomadflows.store import requests
-from nomadflows.store.store import Store
 from tests.world import World, eventually
 
 ROUNDS = int(os.environ.get("ROUNDS", "10"))
@@ -35,8 +34,8 @@ class Bench:
 
     def __init__(self, settings: Settings, world: World, out: Path) -> None:
         self.settings, self.world = settings, world
-        self.store = Store(settings.consul_addr, settings.consul_token)
-        self.broker = Broker(settings.amqp_uri, settings.rabbitmq_api, settings.timeout)
+        self.store = clients.consul(settings)
+        self.broker = clients.rabbitmq(settings)
         self.broker.ensure_vhost(FLOW.workspace)
         steps = [{"id": "first", "use": "probe:receive", "with": {"out": str(out)}}]
         steps += [{"id": step, "use": "probe:relay", "with": {"out": str(out)}} for step in STEPS[1:]]

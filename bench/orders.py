@@ -20,8 +20,8 @@ from pathlib import Path
 
 from bench.stack import nomadflows, private_stack
 from examples.make_orders import make_order, write_orders
+from nomadflows import clients
 from nomadflows.model.names import FlowRef
-from nomadflows.vault import Vault
 from tests.world import World
 
 ORDERS = int(os.environ.get("ORDERS", "10000"))
@@ -97,7 +97,7 @@ def main() -> None:
         world = World(settings, folder)
         world.deploy()
         database = folder / "warehouse.db"
-        vault = Vault(settings.vault_addr, settings.vault_token)
+        vault = clients.vault(settings)
         vault.set_credential(FLOW.workspace, "warehouse-db", {"url": f"sqlite:///{database}"})
         write_orders(folder / "orders" / "orders.csv", orders)
         nomadflows("flow", "apply", str(flow_file(folder)))

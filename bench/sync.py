@@ -23,9 +23,9 @@ import requests
 
 from bench.stack import is_asleep, nomadflows, private_stack
 from bench.webhook import load
+from nomadflows import clients
 from nomadflows.model.names import FlowRef
 from nomadflows.settings import Settings
-from nomadflows.store import Store
 from tests.gateways import Callers
 from tests.world import eventually
 
@@ -107,7 +107,7 @@ def start_flow(name: str, kind: str, more: str = "", prefetch: int = 1) -> None:
 
 def first_requests(settings: Settings, rounds: int) -> list[float]:
     """Seconds that a request takes whose flow sleeps."""
-    store, ref = Store(settings.consul_addr, settings.consul_token), FlowRef("default", "asleep")
+    store, ref = clients.consul(settings), FlowRef("default", "asleep")
     took = []
     for number in range(rounds):
         eventually("the flow sleeps", lambda: is_asleep(store, ref), 60)

@@ -18,12 +18,11 @@ import requests
 
 from bench.ratio import report
 from bench.stack import is_asleep, nomadflows, private_stack
+from nomadflows import clients
 from nomadflows.broker.wire import Crypto, tick
 from nomadflows.model.component import ComponentVersion
 from nomadflows.model.names import FlowRef, input_key
 from nomadflows.settings import Settings
-from nomadflows.store.store import Store
-from nomadflows.vault.client import Vault
 from tests.world import eventually
 
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
@@ -134,7 +133,7 @@ class Flow:
         }
         descriptor = {"title": "Probe", "language": "python", "version": "1.0.0", "triggers": {"probe": trigger}}
         (component / "component.json").write_text(json.dumps(descriptor))
-        self.store = Store(settings.consul_addr, settings.consul_token)
+        self.store = clients.consul(settings)
         self.store.put_component(
             ComponentVersion("bench-probe", "1.0.0", "python", descriptor, {"path": str(component)})
         )
@@ -145,7 +144,7 @@ class Flow:
         nomadflows("flow", "apply", str(file))
         nomadflows("flow", "publish", FLOW.flow)
         nomadflows("flow", "start", FLOW.flow, "--wait")
-        secret = Vault(settings.vault_addr, settings.vault_token).version_secret(FLOW.version(1))
+        secret = clients.vault(settings).version_secret(FLOW.version(1))
         self.crypto = Crypto(secret.crypto_password, secret.crypto_iv)
         uri = f"{settings.amqp_uri}/nomadflows.default"
         self.channel = pika.BlockingConnection(pika.URLParameters(uri)).channel()

@@ -9,6 +9,7 @@ import hvac
 import pytest
 import requests
 
+from nomadflows import clients
 from nomadflows.model.names import VersionRef
 from nomadflows.settings import Settings
 from nomadflows.vault import Vault
@@ -16,13 +17,7 @@ from nomadflows.vault import Vault
 
 @pytest.fixture
 def vault(stack: Settings) -> Vault:
-    return Vault(
-        stack.vault_addr,
-        stack.vault_token,
-        mount=stack.kv_mount,
-        auth_mount=stack.vault_auth_mount,
-        timeout=stack.timeout,
-    )
+    return clients.vault(stack)
 
 
 @pytest.fixture
