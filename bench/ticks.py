@@ -27,8 +27,8 @@ from nomadflows.broker.topology import TICKED_KEY, Topology, topology
 from nomadflows.controller.scheduler import SENDERS, Scheduler
 from nomadflows.controller.ticks import Plan
 from nomadflows.model.graph import RunStep
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import FlowRef, VersionRef, input_key, vhost
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.model.states import Status, parse_timestamp, utc_now
 from tests.world import eventually
 

@@ -38,7 +38,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from nomadflows.model.graph import RunStep, fed_by
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import (
     FORGOTTEN,
     REBOUND,
@@ -58,6 +57,7 @@ from nomadflows.model.names import (
     rebound_key,
     rebound_queue,
 )
+from nomadflows.model.queuelimits import QueueLimits
 
 Arguments = tuple[tuple[str, int | str], ...]
 

@@ -13,8 +13,9 @@ from nomadflows.model.component import ComponentVersion
 from nomadflows.model.errors import NotFound
 from nomadflows.model.flow import FlowDefinition
 from nomadflows.model.graph import RunStep, expand
-from nomadflows.model.limits import QueueLimits, of_version
+from nomadflows.model.limits import of_version
 from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.store.store import Store
 
 _KEPT: Final = 1_000

@@ -10,6 +10,7 @@ in the process could end it, and a lack of memory ends the process anyway. A chi
 times the evaluation (docs/decisions/0030). Knows the engine's module and processes, nothing of flows or messages.
 """
 
-from nomadflows.evaluation.guarded import Guarded, limit_memory
+from nomadflows.evaluation.guarded import Guarded
+from nomadflows.evaluation.memory import limit_memory
 
 __all__ = ["Guarded", "limit_memory"]

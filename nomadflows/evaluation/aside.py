@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
-from nomadflows.evaluation.guarded import limit_memory
+from nomadflows.evaluation.memory import limit_memory
 from nomadflows.model.mapping import Expression, MappingError
 
 _OUT_OF_MEMORY: Final = (signal.SIGABRT, signal.SIGKILL)

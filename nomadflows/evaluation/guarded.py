@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from nomadflows.evaluation.aside import Child
 
 SECONDS: Final = 25.0  # a little longer than the engine's own limit, which ends nearly everything
-MEMORY: Final = 512 << 20  # bytes that a process may take for its evaluations
 VARIABLE: Final = "NOMADFLOWS_EVALUATION_S"
 
 logger = logging.getLogger("nomadflows.evaluation")
@@ -85,17 +84,3 @@ class Guarded:
                 self._wary = True  # more of the kind may follow: none of them ends this process
                 logger.error("An evaluation was ended with the process it ran in: %s", death)  # noqa: TRY400
                 raise MappingError(f"{death}; it was ended with the process it ran in") from None
-
-
-def limit_memory() -> None:
-    """For a process that evaluates: one that fills the machine's memory would end others' processes, so it ends its own.
-
-    Counted from what is reserved already, since the engine's allocator takes a GiB of addresses in advance.
-    """
-    import resource
-
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - pathlib would be imported for this alone
-        reserved = int(file.read().split()[5]) * resource.getpagesize()
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = reserved + MEMORY
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))

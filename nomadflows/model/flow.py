@@ -21,8 +21,8 @@ from pydantic import (
 from nomadflows.model import environment, names, schedule
 from nomadflows.model.component import CPU_MHZ, MEMORY_MIB
 from nomadflows.model.errors import InputError
-from nomadflows.model.limits import BYTES, FIELDS, MESSAGES
 from nomadflows.model.problems import Allowed, shape_problems, shown
+from nomadflows.model.queuelimits import BYTES, FIELDS, MESSAGES
 from nomadflows.model.states import Kind
 from nomadflows.model.units import Duration, Size
 

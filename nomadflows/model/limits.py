@@ -11,24 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from nomadflows.model.errors import InputError
+from nomadflows.model.queuelimits import FIELDS, QueueLimits
 
 Json = dict[str, Any]
 
-FIELDS: Final = ("messages", "bytes")
 BUILT_IN: Final = "built in"
-MESSAGES: Final = 75_000
-BYTES: Final = 209_715_200
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """How much one step's queue holds."""
-
-    messages: int = MESSAGES
-    bytes: int = BYTES
-
-    def to_json(self) -> Json:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

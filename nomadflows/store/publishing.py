@@ -11,6 +11,7 @@ from nomadflows.model import requests as rules
 from nomadflows.model.errors import InputError, Refused
 from nomadflows.model.freshness import pins
 from nomadflows.model.names import FlowRef
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.model.states import Desired, Kind, Meta, WantedState
 from nomadflows.store.documents import FlowRecord
 from nomadflows.store.keys import DELETED, DESIRED, DRAFT, META
@@ -150,7 +151,7 @@ def revert(
     return _publish(Request(store, ref, by), record, definition, how, note=note, force=force, also=())
 
 
-def queue_limits(store: Store, workspace: str, definition: Json) -> limits.QueueLimits:
+def queue_limits(store: Store, workspace: str, definition: Json) -> QueueLimits:
     """What a version published now would have."""
     recorded, installation = store.workspace(workspace), store.installation_limits()
     return limits.resolve(

@@ -15,8 +15,8 @@ from nomadflows.broker.broker import Broker
 from nomadflows.broker.management import Management
 from nomadflows.broker.topology import Topology, topology
 from nomadflows.model.graph import RunStep
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import VersionRef, vhost
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.settings import Settings
 
 PASSWORD = "the version's own"

@@ -11,8 +11,8 @@ import pytest
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.topology import Binding, returns_binding, topology
 from nomadflows.model.errors import Refused, ServerRefused
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import REBOUNDED, UNROUTED, VersionRef, input_key, rebound_key, vhost
+from nomadflows.model.queuelimits import QueueLimits
 
 from .conftest import Flow, chain
 

@@ -10,8 +10,8 @@ from nomadflows.broker.astray import route_again
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
 from nomadflows.model.errors import NotFound, Refused
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import SINK_QUEUE, UNROUTED, VersionRef, data_key, input_key, rebound_key
+from nomadflows.model.queuelimits import QueueLimits
 
 from .conftest import Flow, until
 

@@ -17,7 +17,6 @@ from nomadflows.broker.broker import Broker
 from nomadflows.broker.faults import QueueFull
 from nomadflows.broker.listener import WakeListener
 from nomadflows.broker.topology import topology, workspace_topology
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import (
     SINK_QUEUE,
     UNROUTED,
@@ -28,6 +27,7 @@ from nomadflows.model.names import (
     rebound_queue,
     vhost,
 )
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.settings import Settings
 
 from .conftest import Flow, chain, delete_workspace, until

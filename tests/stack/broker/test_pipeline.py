@@ -12,8 +12,8 @@ import pytest
 from nomadflows.broker.broker import Broker
 from nomadflows.broker.pipeline import Pipeline
 from nomadflows.model.errors import NotFound, ServerUnreachable
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import REPLIES, UNROUTED, input_key, reply_key, vhost
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.settings import Settings
 
 from .conftest import Flow, until

@@ -11,8 +11,8 @@ from nomadflows.broker.accounts import permissions
 from nomadflows.broker.standing import needed, standing
 from nomadflows.broker.topology import Binding, Topology, fed, topology
 from nomadflows.model.graph import RunStep
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import VersionRef
+from nomadflows.model.queuelimits import QueueLimits
 
 VERSION = VersionRef("default", "orders", 3)
 STEPS = ("read", "store")

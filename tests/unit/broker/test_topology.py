@@ -16,7 +16,6 @@ from nomadflows.broker.topology import (
     workspace_topology,
 )
 from nomadflows.model.graph import RunStep
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import (
     REBOUND,
     REBOUND_LATE,
@@ -29,6 +28,7 @@ from nomadflows.model.names import (
     VersionRef,
     reply_key,
 )
+from nomadflows.model.queuelimits import QueueLimits
 
 VERSION = VersionRef("default", "orders", 3)
 LIMITS = QueueLimits(messages=10, bytes=1_000)

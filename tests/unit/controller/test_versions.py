@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from nomadflows.controller.versions import Versions
-from nomadflows.model.limits import QueueLimits
 from nomadflows.model.names import FlowRef, VersionRef
+from nomadflows.model.queuelimits import QueueLimits
 from nomadflows.store.store import Store
 
 REF = FlowRef("default", "orders").version(1)

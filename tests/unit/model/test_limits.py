@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from nomadflows.model.errors import InputError
-from nomadflows.model.limits import QueueLimits, holding, of_version, resolve
+from nomadflows.model.limits import holding, of_version, resolve
+from nomadflows.model.queuelimits import QueueLimits
 
 BUILT_IN = QueueLimits(75_000, 209_715_200)
 MIB = 1024**2
