@@ -40,6 +40,7 @@ from nomadflows.model.names import FlowRef, VersionRef, parse_rebound_key, vhost
 
 T = TypeVar("T")
 _SHARED: Final = workspace_topology()
+MOVING_HEARTBEAT_S: Final = 30
 PREDECESSORS: Final = 10  # versions whose rebounds still find the present one; more are not published in 600 s
 
 
@@ -285,13 +286,14 @@ class Broker:
         return self._move(version.workspace, version.ref.aside_queue, route)
 
     def _move(self, workspace: str, source: str, route: Route) -> int:
-        found = self._at(workspace)
+        """By a connection of its own: what a mover holds is out of everybody's reach until the broker notices its end."""
+        if not self.waiting(workspace, source):
+            return 0
+        link = Link(self.address, vhost(workspace), self.timeout, MOVING_HEARTBEAT_S)
         try:
-            return Mover(found.link, found.confirms).move(source, route)
-        except NotFound:
-            if self._depth(workspace, source) is None:
-                return 0
-            raise
+            return Mover(link, Confirms(link)).move(source, route)
+        finally:
+            link.close()
 
     def purge(self, version: VersionRef, steps: Collection[str]) -> int:
         """Drop what is ready or was set aside; how many. Queues stay. What a consumer holds is not touched, nor what

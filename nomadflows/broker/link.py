@@ -88,10 +88,11 @@ class Wait:
 class Link:
     """See the module. Calls raise `ServerUnreachable`, `ServerRefused`, `NotFound` or `Refused`."""
 
-    def __init__(self, address: Address, vhost: str, timeout: float) -> None:
+    def __init__(self, address: Address, vhost: str, timeout: float, heartbeat_s: int = HEARTBEAT_S) -> None:
         self._address = address
         self._vhost = vhost
         self._timeout = timeout
+        self._heartbeat_s = heartbeat_s
         self._connection: Any = None
         self._channels: dict[str, Any] = {}
         self._wait: Wait | None = None
@@ -238,7 +239,7 @@ class Link:
 
     def _open(self) -> None:
         parameters = self._address.parameters(
-            self._vhost, self._timeout, HEARTBEAT_S, f"nomadflows@{socket.gethostname()}"
+            self._vhost, self._timeout, self._heartbeat_s, f"nomadflows@{socket.gethostname()}"
         )
         outcome: list[BaseException | None] = []
 
