@@ -45,12 +45,11 @@ class Memory:
         with self._lock:
             self._flows.pop(ref, None)
 
-    def idle_for(self, ref: FlowRef, left: int | None, published: int) -> float | None:
-        """Seconds without work: nothing is left and nothing came since the last look. None: busy or unknown."""
+    def idle_for(self, ref: FlowRef, published: int) -> float | None:
+        """Seconds for which nothing was left at any look and nothing came between two. None: something came."""
         memory = self._of(ref)
-        quiet = left == 0 and published in {memory.published, -1}
-        memory.published = published
-        if not quiet:
+        came, memory.published = published != memory.published, published
+        if came:
             memory.idle_since = None
             return None
         if memory.idle_since is None:

@@ -234,7 +234,7 @@ def _idle_for(seen: Seen, version: Version, broker: Broker, memory: Memory) -> f
     except ServerUnreachable:
         memory.busy(seen.ref)
         return None
-    return memory.idle_for(seen.ref, 0, published)
+    return memory.idle_for(seen.ref, published)
 
 
 def _other_versions(seen: Seen, clients: Clients, versions: Versions) -> Seen:

@@ -105,12 +105,12 @@ def _starting(seen: Seen) -> Decision:
 
 
 def _cannot_take_over(seen: Seen, retire: Decision) -> Decision | None:
-    """A version whose queues could not hold all that the one before it left is brought up before that is moved. One that
-    does not come up then would have the rest wait for ever."""
+    """A version may be at work before all that the one before it left fits into its queues. If it does not come up, fails
+    or hangs then, the rest would wait for ever."""
     job = seen.current.job
     if retire.act is not Act.RETIRE or job is None or job.is_parked:
         return None
-    return publishing.fall_back(seen) or troubles.start_failure(seen)
+    return publishing.fall_back(seen) or troubles.start_failure(seen) or troubles.hanging(seen)
 
 
 def _running(seen: Seen) -> Decision:
@@ -120,7 +120,7 @@ def _running(seen: Seen) -> Decision:
     if seen.status.incoming and (step := publishing.hand_over(seen)):
         return step
     if seen.status.replacing and (step := publishing.retire(seen)):
-        return step
+        return _cannot_take_over(seen, step) or step
     if up := _scaled(seen) or _bring_up(seen, _DRIFT):
         return up
     if failure := troubles.start_failure(seen) or troubles.hanging(seen):

@@ -78,3 +78,13 @@ def test_a_suspended_flow_takes_nothing_in_after_its_retention() -> None:
     assert "Suspended for over 7d: 0 messages dropped, and no more are taken in" in decide(week).message
     closed = replace(week, status=replace(status, input_version=0))
     assert decide(closed).act is Act.WAIT
+
+
+def test_a_version_that_fails_before_all_that_the_old_one_left_has_moved_is_not_left_to_that() -> None:
+    status = Status(FlowState.RUNNING, version=2, replacing=1, since=timestamp(NOW), job_index=7, input_version=2)
+    gone = VersionSeen(1, queues=EMPTY, rebounding=0)
+    base = seen(FlowState.RUNNING, status=status, old=gone, now=NOW + timedelta(seconds=60))
+    moving = replace(base, desired=replace(base.desired, version=2), current=replace(base.current, number=2))
+    assert decide(moving).act is Act.RETIRE
+    assert decide(replace(moving, failures={"store": 5})).reason == "StartFailures"
+    assert decide(replace(moving, deaf_s={"store": 301.0})).act is Act.RESTART
