@@ -10,13 +10,15 @@ import importlib.util
 import re
 import secrets
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from nomadflows.broker.address import Address
 from nomadflows.broker.topology import BYTES, DEAD_KEPT, UNROUTED_KEPT
 from nomadflows.devstack.binaries import as_version
 from nomadflows.devstack.probe import Answer, ask
@@ -174,10 +176,9 @@ def _jwt(settings: Settings, get: Callable[[str], Answer]) -> Finding:
 
 
 def rabbitmq(settings: Settings) -> list[Finding]:
-    parts = urlsplit(settings.amqp_uri)
-    host, port = parts.hostname or "127.0.0.1", parts.port or 5672
-    auth = (unquote(parts.username or "guest"), unquote(parts.password or "guest"))
-    findings = [_amqp(host, port, _part(settings))]
+    broker = Address.parse(settings.amqp_uri)
+    auth = (broker.user, broker.password)
+    findings = [_amqp(broker, _part(settings))]
     overview = ask("GET", f"{settings.rabbitmq_api}/api/overview", auth=auth, timeout=_part(settings))
     if overview.status == 0:
         away = _away("RabbitMQ", settings.rabbitmq_api, overview, "NOMADFLOWS_RABBITMQ_API")
@@ -246,12 +247,11 @@ def _workspace(queue: dict[str, Any]) -> str:
     return str(queue["vhost"]).removeprefix(VHOST_PREFIX)
 
 
-def _amqp(host: str, port: int, timeout: float) -> Finding:
+def _amqp(broker: Address, timeout: float) -> Finding:
     """A broker answers a wrong protocol header with the right one."""
-    address = f"{host}:{port}"
+    address = str(broker).partition("://")[2]
     try:
-        with socket.create_connection((host, port), timeout=timeout) as connection:
-            connection.settimeout(timeout)
+        with _connected(broker, timeout) as connection:
             connection.sendall(b"AMQP\x00\x00\x00\x00")
             answer = connection.recv(8)
     except OSError as error:
@@ -261,6 +261,13 @@ def _amqp(host: str, port: int, timeout: float) -> Finding:
     if answer.startswith(b"AMQP"):
         return Finding("RabbitMQ", f"AMQP {address}", "ok", "answers")
     return Finding("RabbitMQ", f"AMQP {address}", "failed", "speaks no AMQP", "look at NOMADFLOWS_AMQP_URI")
+
+
+def _connected(broker: Address, timeout: float) -> socket.socket:
+    plain = socket.create_connection((broker.host, broker.port), timeout)
+    if not broker.tls:
+        return plain
+    return ssl.create_default_context().wrap_socket(plain, server_hostname=broker.host)
 
 
 def step_python(settings: Settings) -> list[Finding]:

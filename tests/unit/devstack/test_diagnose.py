@@ -1,6 +1,34 @@
-"""What `nomadflows doctor` makes of the queues that wait for people."""
+"""What `nomadflows doctor` makes of a broker, and of the queues that wait for people."""
 
-from nomadflows.devstack.diagnose import left_behind
+import socket
+import threading
+
+import pytest
+
+from nomadflows.devstack.diagnose import left_behind, rabbitmq
+from nomadflows.settings import Settings
+
+
+@pytest.mark.parametrize(("scheme", "first", "level"), [("amqp", b"AMQP", "ok"), ("amqps", b"\x16\x03", "unreachable")])
+def test_a_broker_is_spoken_to_as_its_address_says(scheme, first, level):
+    """TLS is begun with whoever `amqps` names; this one speaks none."""
+    heard = []
+
+    def listen(server):
+        connection, _ = server.accept()
+        with connection:
+            heard.append(connection.recv(1024))
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=listen, args=(server,))
+        thread.start()
+        port = server.getsockname()[1]
+        uri = f"{scheme}://me:secret@127.0.0.1:{port}"
+        found = rabbitmq(Settings(amqp_uri=uri, rabbitmq_api="http://127.0.0.1:1", timeout=2))[0]
+        thread.join()
+    assert heard[0].startswith(first)
+    assert (found.what, found.level) == (f"AMQP 127.0.0.1:{port}", level)
 
 
 def queue(name, messages=0, vhost="nomadflows.default", **more):
