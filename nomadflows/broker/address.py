@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-import pika
-
 from nomadflows.model.errors import InputError
+
+if TYPE_CHECKING:
+    import pika
 
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 
@@ -49,6 +50,8 @@ class Address:
 
     def parameters(self, vhost: str, timeout: float, heartbeat: int, name: str) -> pika.ConnectionParameters:
         """One attempt, bounded in time; `name` is what the broker's management page shows."""
+        import pika  # here: who wants to know no more than where a broker is need not wait for it
+
         context = ssl.create_default_context(cafile=self.cacert or None) if self.tls else None
         return pika.ConnectionParameters(
             host=self.host,

@@ -173,6 +173,10 @@ def _running(given: Sequence[str]) -> Running:
             "--use-running: a RabbitMQ that runs already needs both its addresses",
             hint="rabbitmq=amqp://user:password@host:port and rabbitmq-api=http://host:port",
         )
+    if uri := found.get("rabbitmq"):
+        from nomadflows.broker.address import Address
+
+        Address.parse(uri)  # now, and not in the supervisor
     tokens = {"consul": "CONSUL_HTTP_TOKEN", "nomad": "NOMAD_TOKEN", "vault": "VAULT_TOKEN"}
     for name, variable in tokens.items():
         if name in found and os.environ.get(variable):

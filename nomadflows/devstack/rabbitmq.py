@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
+from nomadflows.broker.address import Address
 from nomadflows.devstack.layout import read_json, write_json, write_private
 from nomadflows.devstack.ports import Ports
 from nomadflows.devstack.probe import ask
@@ -135,14 +135,13 @@ class RabbitMQ:
         return Command((self.program,), cwd=self.data, env=env)
 
     def check(self) -> Health:
-        parts = urlsplit(self.amqp_uri)
+        broker = Address.parse(self.amqp_uri)
         try:
-            with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 5672), timeout=1):
+            with socket.create_connection((broker.host, broker.port), timeout=1):
                 pass
         except OSError as error:
             return Health(ready=False, why=error.strerror or str(error))
-        auth = (unquote(parts.username or "guest"), unquote(parts.password or "guest"))
-        answer = ask("GET", f"{self.api}/api/whoami", auth=auth)
+        answer = ask("GET", f"{self.api}/api/whoami", auth=(broker.user, broker.password))
         if not answer.ok:
             return Health(ready=False, why=f"management API: {answer.text or answer.status}")
         return READY
