@@ -223,6 +223,7 @@ class Acts:
             self.clients.broker.move_rebounds(look.seen.ref.version(old), new.ref)
         last_ready = look.seen.status.came_from or old  # one replaced before it was ready is nothing to go back to
         self.hooks.due_if_new(look.seen.ref.version(old), new, resolved)
+        self.wake_fed(look.seen.ref.version(old), False)
         self.writer.enter(
             look,
             decision,
@@ -239,7 +240,6 @@ class Acts:
                 "waking": "",
             },
         )
-        self.wake_fed(look.seen.ref.version(old), False)
 
     def fall_back(self, look: Look, decision: Decision) -> None:
         """Want the version before again; the next look replaces this one by it, messages and all."""

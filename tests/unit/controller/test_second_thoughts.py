@@ -231,6 +231,24 @@ def test_messages_for_a_flow_that_is_suspended_in_its_sleep_are_told_to_nobody()
         assert not sim.servers.fed
 
 
+def test_a_version_that_is_replaced_in_its_sleep_is_told_of_no_more_once_that_is_written_down() -> None:
+    def dies(where: str) -> None:
+        if where == "after write_status":
+            raise LeaderDied
+
+    with in_memory() as sim:
+        running(sim)
+        assert sim.live(60, lambda: state(sim) is FlowState.SLEEPING)
+        sim.publish()
+        sim.servers.hook = dies
+        sim.signal()
+        sim.turn()
+        sim.servers.hook = lambda _where: None
+        assert sim.servers.read_status().version == 2
+        assert not sim.servers.fed
+        rests(sim)
+
+
 # ── what people read ─────────────────────────────────────────────────────────────────────────────────────────
 
 
