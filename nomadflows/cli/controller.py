@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 
 import click
-import structlog
 
 from nomadflows.cli.session import Session, pass_session
 
@@ -35,6 +33,7 @@ def run(session: Session, *, verbose: bool) -> None:
       nomadflows controller run
       CONSUL_HTTP_ADDR=https://consul:8501 nomadflows controller run --verbose
     """
+    from nomadflows.cli.process_log import log_to_stdout
     from nomadflows.controller import health
     from nomadflows.controller.run import Controller
     from nomadflows.gateway.serve import serve_component_api
@@ -47,18 +46,3 @@ def run(session: Session, *, verbose: bool) -> None:
     routes = health.routes(lambda: controller.is_leader, controller.problem, controller.crippled)
     serve_component_api(session.settings, stop, routes)
     controller.run()
-
-
-def log_to_stdout(verbose: bool) -> None:
-    """For people on a terminal, JSON lines elsewhere."""
-    renderer = structlog.dev.ConsoleRenderer() if sys.stdout.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(10 if verbose else 20),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-    )

@@ -31,7 +31,7 @@ def run(session: Session, *, bind: str | None, verbose: bool) -> None:
       nomadflows gateway run
       nomadflows gateway run --bind 0.0.0.0:8080
     """
-    from nomadflows.cli.controller import log_to_stdout
+    from nomadflows.cli.process_log import log_to_stdout
     from nomadflows.gateway.run import run as run_gateway
 
     if bind:
