@@ -103,5 +103,5 @@ def _json(text: str) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:  # told by the reader of flow files, with its line
+    except (ValueError, RecursionError):  # told by the reader of flow files, with its line
         return None

@@ -15,7 +15,7 @@ from nomadflows.model.errors import InputError
 from nomadflows.model.flow import FlowDefinition, StepDefinition
 from nomadflows.model.flowcheck import UNREADABLE, Components
 from nomadflows.model.problems import Path, Problem, shape_problems, shown
-from nomadflows.model.yamltree import Node, YamlError, parse_yaml
+from nomadflows.model.yamltree import MAX_DEPTH, Node, YamlError, parse_yaml
 
 _MOST_SHOWN: Final = 50
 
@@ -53,10 +53,21 @@ def parse_flow_file(text: str, filename: str, components: Components | None = No
 
 def examine(data: dict[str, Any], components: Components | None = None) -> tuple[FlowDefinition | None, list[Problem]]:
     """What a flow file holds, read already: the definition, or everything that is wrong with it."""
+    if _levels_beyond(data, MAX_DEPTH):
+        return None, [Problem((), f"nested more than {MAX_DEPTH} deep")]
     definition, problems = _read(data)
     if definition is not None:
         problems += flowcheck.check(definition, components)
     return (None if problems else definition), problems
+
+
+def _levels_beyond(data: object, most: int) -> bool:
+    """Whether something lies deeper than a flow file may nest, so that what is stored can be exported as one."""
+    level: list[Any] = [data]
+    for _ in range(most):
+        containers = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [item for one in containers for item in one]
+    return bool(level)
 
 
 def _read(data: dict[str, Any]) -> tuple[FlowDefinition | None, list[Problem]]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nomadflows.model.flow import FlowDefinition
-from nomadflows.model.flowfile import FlowFileError, parse_flow_file
+from nomadflows.model.flowfile import FlowFileError, examine, parse_flow_file
 from tests.unit.model.descriptors import COMPONENTS, LOG, component
 from tests.unit.model.flowfiles import GOOD, changed, messages
 
@@ -153,6 +153,20 @@ def test_what_is_no_flow_at_all(text: str, expected: str):
     with pytest.raises(FlowFileError) as caught:
         parse_flow_file(text, "f")
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("levels", [36, 37, 300])
+def test_what_is_read_already_nests_no_deeper_than_a_file(levels: int):
+    text = "{flow: x, steps: [{id: a, use: 'a:b', with: " + "{a: " * levels + "1" + "}" * levels + "}]}"
+    data: object = 1
+    for _ in range(levels):
+        data = {"a": data}
+    definition, found = examine({"flow": "x", "steps": [{"id": "a", "use": "a:b", "with": data}]})
+    if levels == 36:
+        assert definition == parse_flow_file(text, "f")
+    else:
+        assert [str(problem) for problem in found] == ["nested more than 40 deep"]
+        assert messages(text, None) == ["orders.yaml:1: nested more than 40 deep"]
 
 
 def test_many_problems_are_cut_short():
