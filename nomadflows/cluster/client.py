@@ -40,16 +40,6 @@ class Nomad:
         """Of the agent that answers."""
         return str(self._wire.get(self._api.agent, "self")["config"]["Version"]["Version"])
 
-    def drivers(self) -> dict[str, int]:
-        """Driver → on how many ready nodes it is healthy; 0 for one that is there but not healthy."""
-        found: dict[str, int] = {}
-        for node in self._wire.get(self._api.nodes):
-            ready = node["Status"] == "ready" and node["SchedulingEligibility"] == "eligible"
-            for name, driver in (node.get("Drivers") or {}).items():
-                if driver["Detected"]:
-                    found[name] = found.get(name, 0) + int(ready and driver["Healthy"])
-        return found
-
     def ensure_namespace(self, namespace: str, description: str = "") -> None:
         """Create it unless it is there. Asks once for each name."""
         if namespace in self._namespaces:

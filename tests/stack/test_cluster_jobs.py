@@ -37,12 +37,12 @@ def parked(stack, nomad, tmp_path):
 def test_the_cluster_says_what_it_is(nomad):
     nomad.ping()
     assert nomad.version().count(".") == 2
-    assert nomad.drivers()["raw_exec"] >= 1
 
 
-def test_a_namespace_is_made_once(nomad):
-    nomad.ensure_namespace("cluster-jobs")
-    Nomad(nomad._wire.addr, "", "").ensure_namespace("cluster-jobs")
+def test_a_namespace_that_is_there_stays_as_it_is(nomad):
+    nomad.ensure_namespace("cluster-once", "made by hand")
+    Nomad(nomad._wire.addr, "", "").ensure_namespace("cluster-once", "another")
+    assert nomad._wire.get(nomad._api.namespace, "cluster-once")["Description"] == "made by hand"
 
 
 def test_a_parked_job_has_no_process_and_shows_what_it_is(nomad, parked):
