@@ -56,8 +56,7 @@ def test_a_leader_that_ends_hands_over_in_a_second(world: World, tmp_path: Path)
     assert times[-1] < 1, times
 
 
-@pytest.mark.slow
-def test_a_killed_leader_is_followed_within_twice_the_time_to_live_and_flows_run_on(
+def test_a_killed_leader_is_followed_by_one_of_its_machine_before_its_time_is_over_and_flows_run_on(
     world: World, tmp_path: Path
 ) -> None:
     world.deploy()
@@ -72,7 +71,7 @@ def test_a_killed_leader_is_followed_within_twice_the_time_to_live_and_flows_run
     # Then the flow works without any leader
     world.send(flow, range(20))
     world.all_arrive(tmp_path / "out", range(20), 5)
-    eventually("another one leads", lambda: world.leader() not in {"", before}, TAKEOVER_S)
+    eventually("another one leads", lambda: world.leader() not in {"", before}, TTL_S - 1)
     print(f"takeover after kill: {time.monotonic() - began:.1f} s")
 
 

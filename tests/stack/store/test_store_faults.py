@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -111,6 +113,30 @@ def test_a_release_hands_over_within_a_second(store, leadership):
     assert two.wait(5)
     assert time.monotonic() - began < 1
     assert not one.is_leader
+
+
+LEAD_UNTIL_KILLED = """
+import sys, time
+from nomadflows.store.leadership import Leadership
+from nomadflows.store.store import Store
+one = Leadership(Store(sys.argv[1], prefix=sys.argv[2]), "one")
+one.campaign()
+assert one.wait(20)
+print("leads", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_leader_that_was_killed_on_this_machine_is_not_waited_for(store, leadership):
+    with subprocess.Popen(
+        [sys.executable, "-c", LEAD_UNTIL_KILLED, store.client.address, store.keys.prefix], stdout=subprocess.PIPE
+    ) as one:
+        assert any(line == b"leads\n" for line in one.stdout)
+        two = leadership("two")
+        assert not two.wait(2)  # while it lives
+        one.kill()
+        one.wait()
+    assert two.wait(8)  # its session would live for ten seconds at least
 
 
 class Deaf(Leadership):
