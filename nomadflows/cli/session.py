@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # each costs more to import than a command may take to start
     from nomadflows.vault.client import Vault
 
 FORMATS = ("table", "json", "yaml")
-_FLAGS = ("workspace", "consul_addr", "nomad_addr", "vault_addr", "rabbitmq_api", "timeout")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
