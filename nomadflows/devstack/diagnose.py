@@ -27,7 +27,6 @@ from nomadflows.settings import Settings
 
 Level = Literal["ok", "warning", "failed", "unreachable"]
 
-_NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
 _UP: Final = "start the local stack with `nomadflows dev up`, or set {variable} to where {server} is"
 
