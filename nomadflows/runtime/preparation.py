@@ -35,7 +35,7 @@ class Prepared(NamedTuple):
 
 
 class Preparation:
-    """`then` is called in the preparing thread: with what was prepared, with the error, or with None if told to stop."""
+    """What was prepared, the error, or None if told to stop: its `outcome`, once `then` is called."""
 
     def __init__(self, settings: Settings, crypto: wire.Crypto) -> None:
         self._settings = settings
@@ -43,7 +43,6 @@ class Preparation:
         self._stopping = threading.Event()
         self._connecting = threading.Event()
         self._outcome: Prepared | BaseException | None = None
-        self._done = threading.Event()
         self._then: Callable[[], None] | None = None
         self._next: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
@@ -60,11 +59,10 @@ class Preparation:
         self._connecting.set()
 
     def on_connecting(self, then: Callable[[], None]) -> None:
-        """The main thread waits for the broker now; call `then` when everything is ready."""
+        """The main thread waits for the broker now; `then` is called once, in the preparing thread, when everything is
+        ready."""
         self._then = then
         self._connecting.set()
-        if self._done.is_set():
-            then()
 
     def outcome(self) -> Prepared | BaseException | None:
         """None: told to stop before it was ready."""
@@ -77,7 +75,7 @@ class Preparation:
             self._outcome = None
         except BaseException as error:  # noqa: BLE001 - becomes the start-up error of the step
             self._outcome = error
-        self._done.set()
+        self._connecting.wait()  # an error may be quicker than the main thread
         if self._then is not None:
             self._then()
         self._crypto.load()  # while the broker answers; a message that is quicker waits for it
