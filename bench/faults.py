@@ -137,9 +137,11 @@ class Bench:
                 self.controller = self.world.start_controller()
             return since
         send(pids, signal.SIGSTOP)
-        time.sleep(self.sizes.stopped_s)
-        since = time.monotonic()
-        send(pids, signal.SIGCONT)
+        try:
+            time.sleep(self.sizes.stopped_s)
+        finally:
+            since = time.monotonic()
+            send(pids, signal.SIGCONT)
         return since
 
     def _pids(self, target: str) -> list[int]:
@@ -195,9 +197,11 @@ def stack_and_world() -> Iterator[tuple[World, Servers]]:
         world = World(load_settings(), folder)
         yield world, Servers(stack)
     finally:
-        if world is not None:
-            world.close()
-        Stack(home, cache()).reset(lambda _: None)
+        try:
+            if world is not None:
+                world.close()
+        finally:
+            Stack(home, cache()).reset(lambda _: None)
 
 
 def chosen() -> tuple[argparse.Namespace, Sizes]:
