@@ -43,10 +43,6 @@ def _patience(elapsed: float) -> float:
     return min(max(SOON, elapsed / 25), _LEAST_OFTEN_S)
 
 
-def _in_state_s(seen: Seen) -> float:
-    return seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
-
-
 def next_look_s(seen: Seen, decision: Decision) -> float | None:
     """When to look again: as the decision says, but not after a flow's time is up."""
     left = troubles.time_left(seen)
@@ -100,7 +96,7 @@ def _starting(seen: Seen) -> Decision:
     if seen.all_ready:
         state = next_state(seen.status.state, Signal.STEPS_READY, seen.kind, seen.workspace)
         return Decision(Act.ENTER, "StepsReady", f"All {len(seen.replicas)} steps consume their queues", state)
-    elapsed = _in_state_s(seen)
+    elapsed = seen.in_state_s
     return Decision(Act.WAIT, "StepsNotReady", _not_ready_message(seen, elapsed), recheck_s=_patience(elapsed))
 
 
@@ -222,7 +218,7 @@ def _suspending(seen: Seen) -> Decision:
         return Decision(Act.RETIRE_DOWN, "Suspending", f"Version {old.number} is taken down; its queues are kept")
     versions = [version for version in (seen.current, old) if version is not None]
     if not all(version.gone for version in versions):
-        return _leaving(versions, _in_state_s(seen))
+        return _leaving(versions, seen.in_state_s)
     kept = seen.current.ready + (old.ready if old else 0)
     return Decision(Act.ENTER, "Suspended", f"No process is left; {kept} messages are kept", FlowState.SUSPENDED)
 
@@ -234,7 +230,7 @@ def _suspended(seen: Seen) -> Decision:
         return Decision(Act.PARK, _DRIFT, "The job of this suspended flow was found with processes")
     if seen.drifted:
         return Decision(Act.PARK, _DRIFT, f"Changed by somebody else, put right: {', '.join(seen.drifted)}")
-    kept_s = _in_state_s(seen)
+    kept_s = seen.in_state_s
     if kept_s < seen.retention_s:
         return Decision(
             Act.WAIT, "Suspended", "Suspended; resume or stop it", recheck_s=seen.retention_s - kept_s + SOON
@@ -260,7 +256,7 @@ def _stopping(seen: Seen) -> Decision:
     if any(version.job is not None for version in versions):
         return Decision(Act.STOP_JOB, "Stopping", "The job is stopped")
     if not all(version.gone for version in versions):
-        return _leaving(versions, _in_state_s(seen))
+        return _leaving(versions, seen.in_state_s)
     if hook := _shutdown_hook(seen):
         return hook
     return Decision(Act.CLEAN_UP, "Stopped", "No process is left; queues and rights are removed", FlowState.STOPPED)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from nomadflows.model.states import FlowState, parse_timestamp
+from nomadflows.model.states import FlowState
 from nomadflows.plan.decision import BROKER_AWAY, SOON, Act, Decision, count_text
 from nomadflows.plan.seen import Seen, VersionSeen
 
@@ -46,12 +46,11 @@ def retire(seen: Seen) -> Decision | None:
 
 def _draining(seen: Seen, old: VersionSeen) -> str:
     """What the replaced version is still waited for; empty: for nothing."""
-    drained = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
-    if (old.job is not None and old.job.is_parked) or drained >= seen.drain_s:
+    if (old.job is not None and old.job.is_parked) or seen.in_state_s >= seen.drain_s:
         return ""
     if old.left != 0:
         return f"finishes what it holds: {count_text(old.left)}"
-    if seen.status.state is FlowState.RUNNING and drained < _SENDERS_FOLLOW_S:
+    if seen.status.state is FlowState.RUNNING and seen.in_state_s < _SENDERS_FOLLOW_S:
         return "takes what is still on its way to it"
     return ""
 
@@ -62,8 +61,7 @@ def fall_back(seen: Seen) -> Decision | None:
     if not before or seen.desired.version != number or seen.all_ready:
         return None
     failing = [step for step, failures in seen.failures.items() if failures >= seen.rules.max_failures]
-    waited = seen.seconds_since(parse_timestamp(seen.status.since)) if seen.status.since else 0.0
-    if not failing and (seen.current.queues is None or waited < seen.ready_timeout_s + seen.drain_s):
+    if not failing and (seen.current.queues is None or seen.in_state_s < seen.ready_timeout_s + seen.drain_s):
         return None
     why = (
         f"step {failing[0]} failed to start again and again"
@@ -91,8 +89,7 @@ def hand_over(seen: Seen) -> Decision | None:
         return Decision(
             Act.SWITCH, "Switched", f"Version {new.number} is ready and takes over from version {seen.status.version}"
         )
-    asked = seen.seconds_since(parse_timestamp(seen.desired.at)) if seen.desired.at else 0.0
-    if asked > seen.ready_timeout_s:
+    if seen.wanted_s > seen.ready_timeout_s:
         notes = "; ".join(f"{step}: {note}" for step, note in new.processes.notes.items())
         return Decision(
             Act.ROLL_BACK,
@@ -111,10 +108,9 @@ def incoming_ready(seen: Seen) -> dict[str, float]:
     """How many seconds after the publish each step of the incoming version was first seen to consume, of those that
     were."""
     known = dict(seen.status.incoming_ready)
-    asked = seen.seconds_since(parse_timestamp(seen.desired.at)) if seen.desired.at else 0.0
     for step, queue in ((seen.incoming.queues if seen.incoming else None) or {}).items():
         if queue is not None and queue.consumers and step not in known:
-            known[step] = round(asked, 3)
+            known[step] = round(seen.wanted_s, 3)
     return known
 
 
@@ -123,13 +119,12 @@ def warming(seen: Seen, counts: Mapping[str, int]) -> dict[str, int]:
     so that those that start do not take the processor from the version at work. After a quarter of the time that it has
     to be ready, all of them."""
     new = seen.incoming
-    asked = seen.seconds_since(parse_timestamp(seen.desired.at)) if seen.desired.at else 0.0
     present = new.job.counts if new and new.job else {}
     queues = (new.queues if new else None) or {}
     allowed = {}
     turn = True
     for step, count in counts.items():
-        allowed[step] = count if turn or present.get(step) or asked > seen.ready_timeout_s / 4 else 0
+        allowed[step] = count if turn or present.get(step) or seen.wanted_s > seen.ready_timeout_s / 4 else 0
         queue = queues.get(step)
         turn = turn and queue is not None and queue.consumers > 0
     return allowed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nomadflows.model.names import FlowRef
-from nomadflows.model.states import Desired, Kind, Status, WorkspaceType
+from nomadflows.model.states import Desired, Kind, Status, WorkspaceType, parse_timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,16 @@ class Seen:
             return False
         messages, size = self.queue_limits
         return queue.ready > ratio * messages or (queue.bytes or 0) > ratio * size
+
+    @property
+    def in_state_s(self) -> float:
+        """How long the flow has been in its state with this version; 0 where no status says since when."""
+        return self.seconds_since(parse_timestamp(self.status.since)) if self.status.since else 0.0
+
+    @property
+    def wanted_s(self) -> float:
+        """How long ago what is wanted was asked for."""
+        return self.seconds_since(parse_timestamp(self.desired.at)) if self.desired.at else 0.0
 
     def seconds_since(self, moment: datetime) -> float:
         return (self.now - moment).total_seconds()
